@@ -1,0 +1,1 @@
+"""Single steps: each builds a command (pure) and runs it. Flows order them."""

@@ -1,0 +1,1 @@
+"""One stack per site; the stack's name is the site's."""

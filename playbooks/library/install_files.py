@@ -1,0 +1,133 @@
+"""Puts a set of files in place in one step; the controller's half renders them."""
+
+from __future__ import annotations
+
+import base64
+import grp
+import hashlib
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+---
+module: install_files
+short_description: Files and directories of a service, made and compared by digest in one round trip
+description:
+  - Used through the action plugin of the same name, which renders C(template) and reads C(src) on
+    the controller. One step instead of one per file, because each step costs a round trip.
+  - A file is replaced atomically and only when content, owner, group or mode differ.
+options:
+  files:
+    description: What must be there; C(dest) with one of C(template), C(src), C(content), or
+      C(directory)
+    type: list
+    elements: dict
+    required: true
+author: [Skerry]
+"""
+
+RETURN = r"""
+changed_paths: {description: Paths that were written or whose owner or mode was set, type: list,
+  returned: always}
+"""
+
+
+def ids(entry: dict[str, Any]) -> tuple[int, int, int]:
+    """Resolve owner, group and mode to numbers. Raises KeyError for an unknown name."""
+    owner = entry.get("owner", "root")
+    return (
+        pwd.getpwnam(owner).pw_uid,
+        grp.getgrnam(entry.get("group", owner)).gr_gid,
+        int(str(entry["mode"]), 8),
+    )
+
+
+def same_ownership(path: Path, wanted: tuple[int, int, int]) -> bool:
+    """Say whether owner, group and permission bits are as wanted."""
+    stat = path.stat()
+    return (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == wanted
+
+
+def settle_directory(path: Path, wanted: tuple[int, int, int], *, check: bool) -> bool:
+    """Make a directory be as wanted; True when it was not."""
+    if path.is_dir() and same_ownership(path, wanted):
+        return False
+    if not check:
+        path.mkdir(parents=True, exist_ok=True)
+        os.chown(path, wanted[0], wanted[1])
+        path.chmod(wanted[2])
+    return True
+
+
+def settle_file(path: Path, content: bytes, wanted: tuple[int, int, int], *, check: bool) -> bool:
+    """Make a file be as wanted, atomically; True when it was not."""
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+        if same_ownership(path, wanted):
+            return False
+        if not check:
+            os.chown(path, wanted[0], wanted[1])
+            path.chmod(wanted[2])
+        return True
+    if not check:
+        staged = path.with_name(f".{path.name}.skerry-new")
+        staged.unlink(missing_ok=True)
+        # Never world-readable, not even before the mode is set: content may be secret.
+        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chown(staged, wanted[0], wanted[1])
+        staged.chmod(wanted[2])
+        staged.replace(path)
+    return True
+
+
+def settle(entry: dict[str, Any], *, check: bool) -> dict[str, str] | None:
+    """Make one entry be as wanted; a diff when it was not, without content for secrets."""
+    path = Path(entry["dest"])
+    wanted = ids(entry)
+    if entry.get("directory"):
+        changed = settle_directory(path, wanted, check=check)
+        return {"before_header": str(path), "before": "", "after": "directory\n"} if changed else None
+    content = base64.b64decode(entry["content_b64"])
+    before = path.read_bytes() if path.is_file() else b""
+    if not settle_file(path, content, wanted, check=check):
+        return None
+    if entry.get("secret"):
+        shown = [f"sha256 {hashlib.sha256(text).hexdigest()}\n" for text in (before, content)]
+    else:
+        shown = [text.decode(errors="replace") for text in (before, content)]
+    return {"before_header": str(path), "before": shown[0], "after": shown[1]}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            # The content may hold secrets: Ansible must not log the arguments.
+            "files": {"type": "list", "elements": "dict", "required": True, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    diffs = []
+    for entry in module.params["files"]:
+        try:
+            diff = settle(entry, check=module.check_mode)
+        except (OSError, KeyError) as error:
+            module.fail_json(msg=f"{entry['dest']}: {error}")
+        if diff is not None:
+            diffs.append(diff)
+    module.exit_json(
+        changed=bool(diffs),
+        changed_paths=[diff["before_header"] for diff in diffs],
+        diff=diffs,
+    )
+
+
+if __name__ == "__main__":
+    main()
