@@ -203,7 +203,18 @@ def tool(settings: Settings, name: str) -> Path:
     return path
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Make what is missing and print the exports; 1 with an error when something is in the way."""
     here = load()
-    prepare(here)
-    sys.stdout.write(shell_exports(here, tool(here, "pulumi").parent))
+    try:
+        prepare(here)
+        exports = shell_exports(here, tool(here, "pulumi").parent)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(exports)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

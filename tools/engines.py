@@ -121,6 +121,7 @@ def _make_one(tool: Tool, versions: Versions, progress: Progress) -> None:
             return
         if receipt:
             progress.say(tool.name, f"{place} was changed after it was installed; making it again")
+            _leave(tool)
         source, files = _from_sources(tool, Workshop(versions, home(), out, progress))
         with progress.step(tool.name, "install"):
             _check_runs(tool, source, files[tool.files[0]])
@@ -173,6 +174,12 @@ def _install(tool: Tool, source: str, files: dict[str, Path], out: Path) -> None
     out.replace(place)
     cache.sync_directory(place.parent)
     _enter(tool, receipt)
+
+
+def _leave(tool: Tool) -> None:
+    manifest = cache.read_json(home() / "manifest.json")
+    if manifest.pop(tool.name, None) is not None:
+        cache.write_json(home() / "manifest.json", manifest)
 
 
 def _enter(tool: Tool, receipt: dict[str, Any]) -> None:

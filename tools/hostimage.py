@@ -221,12 +221,12 @@ class Builder:
 
     def _settings(self) -> None:
         recipe = self._recipe
-        shutil.copytree(recipe.sources / "files", self._tree, dirs_exist_ok=True)
-        target = self._tree / "usr/local/share/ca-certificates"
-        target.mkdir(parents=True, exist_ok=True)
+        overlay = recipe.sources / "files"
+        for path in overlay.rglob("*"):
+            if path.is_file():
+                self._put(path, path.relative_to(overlay))
         for certificate in recipe.certificates:
-            shutil.copyfile(certificate, target / certificate.name)
-            (target / certificate.name).chmod(0o644)
+            self._put(certificate, Path("usr/local/share/ca-certificates", certificate.name))
         shutil.copyfile(recipe.sources / "configure.sh", self._tree / "configure.sh")
         script = f"""
             mount -t proc proc "$1/proc"
@@ -242,6 +242,17 @@ class Builder:
         (self._tree / "var/lib/apt/lists/partial").mkdir(parents=True, exist_ok=True)
         for name in ("etc/resolv.conf", "etc/hostname"):
             (self._tree / name).unlink(missing_ok=True)  # Docker writes its own
+
+    def _put(self, source: Path, name: Path) -> None:
+        # Modes are set here and not copied: a checkout's depend on the person's umask.
+        target = self._tree / name
+        for parent in reversed(target.relative_to(self._tree).parents):
+            place = self._tree / parent
+            if not place.exists():
+                place.mkdir()
+                place.chmod(0o755)
+        shutil.copyfile(source, target)
+        target.chmod(0o644)
 
     def _pack(self) -> None:
         names = ["--numeric-owner", "--xattrs", "--one-file-system"]

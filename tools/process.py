@@ -62,7 +62,7 @@ def capture(
         OSError: it could not be started.
         subprocess.TimeoutExpired: it took longer than `timeout` seconds.
     """
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - an argv list of our own, no shell
         list(argv),
         check=False,
         text=True,
@@ -92,7 +92,7 @@ class Watched:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with (
             self._log.open("ab") as log,
-            subprocess.Popen(
+            subprocess.Popen(  # noqa: S603 - an argv list of our own, no shell
                 _bound(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -24,6 +24,8 @@ PRIMITIVES: Final = frozenset(
         *UNITS,
     }
 )
+MAX_LINE: Final = 64
+"""Most types a type may derive over; real ones stay below 8."""
 _PREFIX: Final = {
     "node": ("tosca.nodes.", "tosca.nodes.network.", "tosca.nodes.Storage."),
     "capability": ("tosca.capabilities.", "tosca.capabilities.network."),
@@ -74,8 +76,10 @@ class Catalogue:
         if key not in self._lines:
             chain: list[TypeDef] = []
             current = self._types.get(key)
-            while current is not None and current not in chain:
+            seen: set[str] = set()
+            while current is not None and current.name not in seen and len(chain) < MAX_LINE:
                 chain.append(current)
+                seen.add(current.name)
                 parent = self.full_name(kind, current.parent) if current.parent else None
                 current = self._types.get((kind, parent)) if parent else None
             self._lines[key] = tuple(chain)
@@ -174,6 +178,10 @@ class Catalogue:
         where = one.parent_location or one.location
         self._known(one.kind, one.parent, where, problems)
         chain = self.line(one.kind, one.name)
+        if len(chain) == MAX_LINE:
+            message = f"{one.name} derives over {MAX_LINE} types or more"
+            problems.error(where, message, "derive over fewer", "too-deep")
+            return
         last = chain[-1].parent
         again = self.full_name(one.kind, last) if last else None
         if again is not None:

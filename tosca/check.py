@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tosca.errors import Location, Problem, Problems
+from tosca.errors import Location, Problem, Problems, ToscaError
 from tosca.lint import lint
 from tosca.load import Source, catalogue, read_source
 from tosca.nodes import Map, Node, Scalar, Seq, describe
@@ -60,7 +60,7 @@ def check_files(
     compositions = [Composition(files)] if len(files) > 1 else _over_parents(files[0], (), problems)
     if problems.errors:
         return [Result(str(files[-1]), tuple(sorted(set(problems.errors))), ())]
-    return [_check(composition, import_map, lenient=lenient) for composition in compositions]
+    return [_bounded(composition, import_map, lenient=lenient) for composition in compositions]
 
 
 def _over_parents(path: Path, trail: tuple[Path, ...], problems: Problems) -> list[Composition]:
@@ -101,6 +101,14 @@ def _parents(root: Map, problems: Problems) -> list[Scalar]:
     return []
 
 
+def _bounded(composition: Composition, import_map: Mapping[str, Path], *, lenient: bool) -> Result:
+    """Check one composition; with far too many problems, give those found until then."""
+    try:
+        return _check(composition, import_map, lenient=lenient)
+    except ToscaError as error:
+        return Result(composition.name, error.problems, ())
+
+
 def _check(composition: Composition, import_map: Mapping[str, Path], *, lenient: bool) -> Result:
     """Check one composition: read, merge, resolve, lint."""
     problems = Problems()
@@ -122,7 +130,7 @@ def _resolve(
     types = catalogue(path, source, import_map, problems)
     template = read_template(root, problems)
     if template is None:
-        if not source.types and not root.get("imports"):
+        if not (source.types or root.get("imports") or problems.errors):
             message = "the file has neither types nor a topology_template"
             problems.error(Location(str(path)), message, "add one", "nothing-to-check")
         return None, None

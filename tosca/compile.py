@@ -78,7 +78,7 @@ def load_sites(inventories: Path) -> tuple[Federation, tuple[Site, ...]]:
 def _compile(
     site_dir: Path, federation: Federation, problems: Problems
 ) -> tuple[Site, rules.Places] | None:
-    before = len(problems.errors)
+    before = problems.mark()
     path = site_dir / "site.yaml"
     written, root = read_model(path, SiteFile, problems)
     if written is None or root is None:
@@ -93,12 +93,12 @@ def _compile(
     given = root.get("inputs")
     inputs = given if isinstance(given, Map) else Map({}, {}, root.at("inputs"))
     builder = _resolve(TEMPLATES / f"{written.template}.yaml", inputs, problems)
-    if builder is None or len(problems.errors) > before:
+    if builder is None or problems.errors_since(before):
         return None
     compiled = builder.site(written, federation, root)
     if compiled is not None:
         rules.check_site(*compiled, problems)
-    return compiled if len(problems.errors) == before else None
+    return None if problems.errors_since(before) else compiled
 
 
 def _resolve(path: Path, given: Map, problems: Problems) -> _Builder | None:

@@ -23,6 +23,20 @@ _LENGTHS: dict[str, Callable[[int, int], bool]] = {
     "max_length": lambda have, want: have <= want,
 }
 _MAX_PATTERN_TEXT = 4096
+_WORDS = {
+    "equal": "exactly",
+    "greater_than": "more than",
+    "greater_or_equal": "at least",
+    "less_than": "less than",
+    "less_or_equal": "at most",
+    "in_range": "within",
+    "valid_values": "one of",
+    "length": "a length of",
+    "min_length": "a length of at least",
+    "max_length": "a length of at most",
+    "pattern": "the pattern",
+    "schema": "the schema",
+}
 
 
 def check(
@@ -36,7 +50,7 @@ def check(
     if met is None:
         problems.formal(
             constraint.location,
-            f"{constraint.kind} does not take {describe(constraint.argument)} for a {primitive}",
+            f"{constraint.kind} cannot be {describe(constraint.argument)} for type {primitive}",
             code="bad-constraint",
         )
     elif not met:
@@ -51,13 +65,9 @@ def check(
 def explain(constraint: Constraint) -> str:
     """Say a constraint in words, as a schema or an error message does."""
     argument = constraint.argument
-    if isinstance(argument, Seq):
-        shown = ", ".join(item.text for item in argument if isinstance(item, Scalar))
-        return (
-            f"one of {shown}" if constraint.kind == "valid_values" else f"{constraint.kind} {shown}"
-        )
-    spelled = argument.text if isinstance(argument, Scalar) else "a map"
-    return f"{constraint.kind} {spelled}"
+    items = argument.items if isinstance(argument, Seq) else (argument,)
+    shown = ", ".join(item.text for item in items if isinstance(item, Scalar))
+    return f"{_WORDS[constraint.kind]} {shown}"
 
 
 def _met(constraint: Constraint, node: Node, primitive: str) -> bool | None:

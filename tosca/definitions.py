@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from tosca.errors import Location, Problems, nearest
 from tosca.nodes import Map, Node, Scalar, Seq, describe
+from tosca.shapes import entries, known_keys, listed, pairs, word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 KINDS: Final = {
     "node_types": "node",
@@ -146,67 +147,6 @@ def read_types(root: Map, problems: Problems) -> dict[tuple[str, str], TypeDef]:
         for name, place, body in entries(root, section, problems):
             types[kind, name] = _read_type(kind, name, place, body, problems)
     return types
-
-
-def entries(owner: Map, key: str, problems: Problems) -> Iterator[tuple[str, Location, Map]]:
-    """Walk a section whose values are maps; a null value counts as an empty map."""
-    for name, place, node in pairs(owner, key, problems):
-        if isinstance(node, Map):
-            yield name, place, node
-        elif isinstance(node, Scalar) and node.value is None:
-            yield name, place, Map({}, {}, place)
-        else:
-            problems.error(place, f"{name} is {describe(node)}, a map was expected", code="shape")
-
-
-def pairs(owner: Map, key: str, problems: Problems) -> Iterator[tuple[str, Location, Node]]:
-    """Walk a section that must be a map, whatever its values are."""
-    section = owner.get(key)
-    if section is None:
-        return
-    if not isinstance(section, Map):
-        message = f"{key} is {describe(section)}, a map was expected"
-        problems.error(owner.at(key), message, code="shape")
-        return
-    for name, node in section.entries.items():
-        yield name, section.keys[name], node
-
-
-def listed(owner: Map, key: str, problems: Problems) -> Iterator[tuple[str, Location, Node]]:
-    """Walk a list of one-entry maps, the way requirements and policies are written."""
-    section = owner.get(key)
-    if section is None:
-        return
-    if not isinstance(section, Seq):
-        message = f"{key} is {describe(section)}, a list of one-entry maps was expected"
-        problems.error(owner.at(key), message, "write `- name: ...`", "shape")
-        return
-    for item in section:
-        if isinstance(item, Map) and len(item.entries) == 1:
-            (name,) = item.entries
-            yield name, item.keys[name], item.entries[name]
-        else:
-            message = f"an item of {key} is {describe(item)}, a one-entry map was expected"
-            problems.error(item.location, message, "write `- name: ...`", "shape")
-
-
-def word(owner: Map, key: str, problems: Problems) -> str | None:
-    """Read a key whose value must be a single text, such as a type name."""
-    node = owner.get(key)
-    if node is None:
-        return None
-    if isinstance(node, Scalar):
-        return node.text
-    problems.error(owner.at(key), f"{key} is {describe(node)}, a text was expected", code="shape")
-    return None
-
-
-def known_keys(owner: Map, allowed: frozenset[str], what: str, problems: Problems) -> None:
-    """Report keys that TOSCA does not have at this place."""
-    for key in owner.entries:
-        if key not in allowed:
-            message = f"{what} has no key {key!r}"
-            problems.formal(owner.keys[key], message, nearest(key, allowed), "unknown-key")
 
 
 def _read_type(kind: str, name: str, place: Location, body: Map, problems: Problems) -> TypeDef:

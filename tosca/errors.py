@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,11 @@ class Location(NamedTuple):
     def __str__(self) -> str:
         """Give `file:line:column`, the form editors jump to."""
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+MAX_PROBLEMS: Final = 1000
+"""Reading stops after so many problems; a file with more is no template."""
+_MAX_COMPARED = 1000
 
 
 @unique
@@ -70,17 +75,32 @@ class Problems:
     """Files of others: what the letter of the language forbids there is only a warning."""
 
     def error(self, location: Location, message: str, remedy: str = "", code: str = "") -> None:
-        """Record what refuses the input."""
-        self.found.append(Problem(location, message, remedy, Severity.ERROR, code))
+        """Record what refuses the input; raises ToscaError when there are too many problems."""
+        self._add(Problem(location, message, remedy, Severity.ERROR, code))
 
     def warning(self, location: Location, message: str, remedy: str = "", code: str = "") -> None:
         """Record what deserves a look."""
-        self.found.append(Problem(location, message, remedy, Severity.WARNING, code))
+        self._add(Problem(location, message, remedy, Severity.WARNING, code))
 
     def formal(self, location: Location, message: str, remedy: str = "", code: str = "") -> None:
         """Record a breach of the letter: an error in our files, a warning in those of others."""
         severity = Severity.WARNING if location.file in self.lenient_files else Severity.ERROR
-        self.found.append(Problem(location, message, remedy, severity, code))
+        self._add(Problem(location, message, remedy, severity, code))
+
+    def _add(self, problem: Problem) -> None:
+        self.found.append(problem)
+        if len(self.found) >= MAX_PROBLEMS:
+            message = f"more than {MAX_PROBLEMS} problems, reading stops here"
+            last = Problem(problem.location, message, "correct these first", code="too-many")
+            raise ToscaError([*self.errors, last])
+
+    def mark(self) -> int:
+        """Remember how far the collection is, for `errors_since`."""
+        return len(self.found)
+
+    def errors_since(self, mark: int) -> bool:
+        """Tell whether an error was recorded after `mark`."""
+        return any(problem.severity is Severity.ERROR for problem in self.found[mark:])
 
     @property
     def errors(self) -> list[Problem]:
@@ -101,7 +121,13 @@ class Problems:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest what `name` may have been meant to be, as the remedy of an unknown-name error."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    close: list[str] = []
+    if len(names) <= _MAX_COMPARED:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+        if not close:  # a short name, such as Computer for tosca.nodes.Compute
+            by_last = {one.rpartition(".")[2]: one for one in reversed(names)}
+            last = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=3, cutoff=0.6)
+            close = [by_last[one] for one in last]
     if close:
         return "did you mean " + " or ".join(close) + "?"
     if not names:

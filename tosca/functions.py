@@ -200,7 +200,7 @@ class Evaluator:
         wanted = steps[1].text if isinstance(steps[1], Scalar) else ""
         seen = {name}
         host = self.host_of(name)
-        while host is not None and host not in seen:
+        while host is not None and host not in seen and len(seen) < MAX_DEPTH:
             seen.add(host)
             if self._has(host, wanted, attribute=attribute):
                 return self._of_node(host, steps[1:], place, attribute=attribute)
@@ -254,7 +254,8 @@ class Evaluator:
         assigned = node.properties.get(wanted)
         default = flat.properties[wanted].default
         value = assigned[1] if assigned else default
-        return self._once((node.name, "", wanted), value, Scope(node.name), node.location)
+        place = value.location if value else node.location
+        return self._once((node.name, "", wanted), value, Scope(node.name), place)
 
     def _of_capability(
         self,

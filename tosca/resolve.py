@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tosca.errors import nearest
 from tosca.functions import Evaluator, Scope
-from tosca.nodes import Map, Node, Scalar
+from tosca.nodes import Map, Node, Pending, Scalar
 from tosca.relations import Relations
 from tosca.values import Checker
 
@@ -105,7 +105,11 @@ class _Resolver:
             value = given.get(name) if given else None
             value = schema.default if value is None else value
             if value is not None:
-                values[name] = self._checker.conform(value, schema, name)
+                before = self._problems.mark()
+                checked = self._checker.conform(value, schema, name)
+                # A wrong value is reported once, here, and not again wherever the input is used.
+                wrong = self._problems.errors_since(before)
+                values[name] = Pending("get_input", (), value.location) if wrong else checked
             elif complete and schema.required:
                 where = given.location if given else schema.location
                 message = f"input {name} has no value and no default"

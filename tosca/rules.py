@@ -189,17 +189,30 @@ def _control_address(
 
 def check_sites(sites: Sequence[tuple[Site, Places]], problems: Problems) -> None:
     """Report names and networks that two sites claim."""
-    for number, (site, places) in enumerate(sites):
-        for other, there in sites[:number]:
-            if site.name == other.name:
-                message = (
-                    f"a site called {site.name} is there already, in {there.root.location.file}"
-                )
-                problems.error(places.of("name"), message, "rename one", "duplicate-name")
-            mine, theirs = site.network, other.network
-            if mine.private_cidr.overlaps(theirs.private_cidr):
-                message = f"{mine.private_cidr} overlaps {theirs.private_cidr} of site {other.name}"
-                problems.error(places.private, message, "take a free network", "overlap")
-            if mine.wide_area_cidr.overlaps(theirs.wide_area_cidr):
-                message = f"{mine.wide_area_cidr} overlaps {theirs.wide_area_cidr} of {other.name}"
-                problems.error(places.wide_area, message, "take a free block", "overlap")
+    seen: dict[str, Places] = {}
+    for site, places in sites:
+        first = seen.setdefault(site.name, places)
+        if first is not places:
+            message = f"a site called {site.name} is there already, in {first.root.location.file}"
+            problems.error(places.of("name"), message, "rename one", "duplicate-name")
+    private = [(site.network.private_cidr, site, places.private) for site, places in sites]
+    wide = [(site.network.wide_area_cidr, site, places.wide_area) for site, places in sites]
+    _disjoint(private, problems)
+    _disjoint(wide, problems)
+
+
+def _disjoint(
+    claims: list[tuple[ipaddress.IPv4Network, Site, Location]], problems: Problems
+) -> None:
+    """Report networks that overlap one before them, by address; linear but for the sorting."""
+    ordered = sorted(claims, key=lambda claim: (claim[0], claim[2]))
+    if not ordered:
+        return
+    furthest = ordered[0]
+    for claim in ordered[1:]:
+        network, _, place = claim
+        if network.overlaps(furthest[0]):
+            message = f"{network} overlaps {furthest[0]} of site {furthest[1].name}"
+            problems.error(place, message, "take a free one", "overlap")
+        if network.broadcast_address > furthest[0].broadcast_address:
+            furthest = claim

@@ -36,6 +36,12 @@ UNITS: Final[dict[str, dict[str, Fraction]]] = {
 }
 """Factor of each unit to the base unit of its kind: byte, second, hertz, bit per second."""
 
+EXAMPLES: Final = {
+    "scalar-unit.size": "4 GiB",
+    "scalar-unit.time": "30 s",
+    "scalar-unit.frequency": "2 GHz",
+    "scalar-unit.bitrate": "10 Mbps",
+}
 _BY_LOWER_CASE = {
     kind: {unit.lower(): factor for unit, factor in units.items()} for kind, units in UNITS.items()
 }

@@ -13,17 +13,13 @@ from tosca.definitions import (
     Artifact,
     Operation,
     Schema,
-    entries,
-    known_keys,
-    listed,
-    pairs,
     read_artifacts,
     read_interfaces,
     read_schemas,
-    word,
 )
 from tosca.errors import Location, Problems, nearest
 from tosca.nodes import Map, Node, Scalar, Seq, describe
+from tosca.shapes import entries, known_keys, listed, pairs, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tosca import constraints
 from tosca.errors import Problems, nearest
 from tosca.nodes import Map, Node, Pending, Scalar, Seq, describe, text
-from tosca.scalars import UNITS, expected_units, is_version, quantity
+from tosca.scalars import EXAMPLES, UNITS, expected_units, is_version, quantity
 
 if TYPE_CHECKING:
     from tosca.catalogue import Catalogue
@@ -118,9 +118,9 @@ class Checker:
         remedy = nearest(name, data_type.properties)
         self._problems.error(where, message, remedy, "unknown-property")
 
-    def _mismatch(self, node: Node, expected: str, what: str, remedy: str = "") -> None:
+    def _mismatch(self, node: Node, expected: str, what: str) -> None:
         message = f"{what}: {describe(node)} given, {expected} was expected"
-        self._problems.error(node.location, message, remedy, "wrong-type")
+        self._problems.error(node.location, message, code="wrong-type")
 
     def _primitive(
         self, node: Node, primitive: str, schema: Schema, what: str, depth: int
@@ -145,10 +145,10 @@ class Checker:
         return self._single(node, primitive, what)
 
     def _wrong_unit(self, node: Scalar, primitive: str, what: str) -> None:
-        bare = _is_bare(node)
-        unit = {"scalar-unit.size": "GiB", "scalar-unit.time": "s"}.get(primitive)
-        remedy = f"add the unit, e.g. {node.text} {unit}" if bare and unit else ""
-        self._mismatch(node, expected_units(primitive), what, remedy)
+        message = f"{what}: {describe(node)} given, {expected_units(primitive)} was expected"
+        remedy = "add the unit, e.g. " if _is_bare(node) else "e.g. "
+        remedy += EXAMPLES[primitive]
+        self._problems.error(node.location, message, remedy, "wrong-unit")
 
     def _list(self, node: Seq, schema: Schema, what: str, depth: int) -> Seq:
         if schema.entry is None:

@@ -32,7 +32,7 @@ TIMEOUT_S = 1800
 LOCK_WAIT_S = 120
 _QUICK_S = 120
 _QUIET = ("--non-interactive", "--color", "never")
-_COUNT = re.compile(r"^\s+\S+\s+(\d+) (created|updated|replaced|deleted)\b|^\s+(\d+) (unchanged)\b")
+_COUNT = re.compile(r"^\s+[-+~]*\s*(\d+) (created|updated|replaced|deleted|unchanged)\b")
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,7 @@ def changes(output: str) -> Changes:
     _, _, summary = output.rpartition("\nResources:")
     for line in summary.splitlines():
         if match := _COUNT.match(line):
-            number, verb = (match[1], match[2]) if match[2] else (match[3], match[4])
-            counts[verb] = int(number)
+            counts[match[2]] = int(match[1])
     return Changes(**counts)
 
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
@@ -41,9 +42,19 @@ def certificate_sha256(pem: str) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
 
 
+def certificate_serial(pem: str) -> str:
+    """Serial number of a certificate as Vault writes it: hex bytes with colons."""
+    number = x509.load_pem_x509_certificate(pem.encode()).serial_number
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").hex(":")
+
+
 class FilterModule:
     """What Ansible finds."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
-        return {"jwks_to_pems": jwks_to_pems, "certificate_sha256": certificate_sha256}
+        return {
+            "certificate_serial": certificate_serial,
+            "certificate_sha256": certificate_sha256,
+            "jwks_to_pems": jwks_to_pems,
+        }

@@ -1,4 +1,4 @@
-"""The local machine image boots as a machine, lets its owner in and nobody else, and runs Docker."""
+"""The local machine image boots, lets its owner in and nobody else, and runs Docker."""
 
 from __future__ import annotations
 

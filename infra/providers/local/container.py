@@ -60,7 +60,7 @@ mv "$home/.ssh/authorized_keys.new" "$home/.ssh/authorized_keys"
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """One machine. `addresses` maps a network's name to the fixed address there, private first."""
+    """One machine. `addresses` maps a network's name to the fixed address there."""
 
     name: str
     hostname: str
@@ -74,6 +74,12 @@ class MachineSpec:
     user: str
     public_key: str
     start_timeout_s: int
+
+    @property
+    def endpoints(self) -> list[tuple[str, str]]:
+        """Networks and addresses, the private one first: a mapping loses its order on the way."""
+        private = names.private_network(self.federation, self.site)
+        return sorted(self.addresses.items(), key=lambda item: (item[0] != private, item[0]))
 
     def digest(self) -> str:
         """Over what only a new container can change; the rest is set on a running one."""
@@ -159,7 +165,7 @@ def _create_or_join(client: DockerClient, spec: MachineSpec) -> Container:
 
 def _create(client: DockerClient, spec: MachineSpec) -> Container:
     _ensure_volume(client, spec)
-    (network, address), *_ = spec.addresses.items()
+    network, address = spec.endpoints[0]
     try:
         return client.containers.create(
             spec.image,
@@ -221,7 +227,7 @@ def _endpoints(container: Container) -> dict[str, str]:
 def _attach(client: DockerClient, container: Container, spec: MachineSpec) -> None:
     have: dict[str, dict[str, Any]] = container.attrs["NetworkSettings"]["Networks"]
     addresses = _endpoints(container)
-    for name, address in spec.addresses.items():
+    for name, address in spec.endpoints:
         try:
             network = client.networks.get(name)
         except NotFound as error:
@@ -250,7 +256,7 @@ def _connect(network: Network, container: Container, address: str) -> None:
 
 
 def _await_ssh(container: Container, spec: MachineSpec) -> None:
-    address = next(iter(spec.addresses.values()))
+    _, address = spec.endpoints[0]
     deadline = time.monotonic() + spec.start_timeout_s
     while time.monotonic() < deadline:
         container.reload()

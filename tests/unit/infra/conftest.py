@@ -83,9 +83,7 @@ def outputs_of() -> Callable[[Site], SiteOutputs]:
             "reports_host_keys": True,
             "creates_machines": True,
         }
-        return parse_outputs(
-            {"site": {"machines": machines, "provider": provider}}, site=site.name
-        )
+        return parse_outputs({"site": {"machines": machines, "provider": provider}}, site=site.name)
 
     return outputs
 

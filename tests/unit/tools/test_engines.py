@@ -55,7 +55,7 @@ def test_only_the_named_engines_are_made(bench: Bench) -> None:
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(bench: Bench) -> None:
     bench.pin(one={}, two={})
 
-    with pytest.raises(ToolsError, match="^three: choose: there is no such engine.*one, two"):
+    with pytest.raises(ToolsError, match=r"^three: choose: there is no such engine.*one, two"):
         bench.make("three")
 
 
@@ -63,7 +63,7 @@ def test_the_engines_before_the_one_that_fails_are_kept(bench: Bench) -> None:
     one = bench.offer("one", bench.zip_of({"one": bench.script()}))
     bench.pin(one={"release": one}, two={})
 
-    with pytest.raises(ToolsError, match="^two: "):
+    with pytest.raises(ToolsError, match=r"^two: "):
         bench.make()
 
     assert list(bench.manifest) == ["one"]

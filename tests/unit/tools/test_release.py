@@ -78,7 +78,7 @@ def test_the_next_run_resumes_what_an_earlier_one_got(bench: Bench, server: Serv
     archive = bench.zip_of({"fake": bench.script(padding=50_000)})
     bench.pin(fake={"release": bench.offer("fake", archive)})
     server.cuts = [10_000] * 3
-    with pytest.raises(ToolsError, match="broke off 3 times"):
+    with pytest.raises(ToolsError, match=r"broke off 3 times"):
         bench.make()
 
     bench.make()
@@ -156,7 +156,7 @@ def test_an_archive_without_the_binary_is_an_error(bench: Bench) -> None:
 def test_a_pinned_file_that_is_no_archive_is_an_error(bench: Bench) -> None:
     bench.pin(fake={"release": bench.offer("fake", b"<html>not a zip</html>")})
 
-    with pytest.raises(ToolsError, match="cannot be read"):
+    with pytest.raises(ToolsError, match=r"cannot be read"):
         bench.make()
 
 
@@ -164,7 +164,7 @@ def test_an_archive_without_a_pin_is_never_asked_for(bench: Bench, server: Serve
     release = bench.offer("fake", bench.zip_of({"fake": bench.script()}))
     bench.pin(fake={"release": {**release, "sha256": None}})
 
-    with pytest.raises(ToolsError, match="no SHA-256 is pinned for the archive of fake 1.2.3"):
+    with pytest.raises(ToolsError, match=r"no SHA-256 is pinned for the archive of fake 1.2.3"):
         bench.make()
 
     assert server.requests == []
@@ -176,7 +176,7 @@ def test_without_a_release_server_the_source_is_skipped(
     monkeypatch.delenv("SKERRY_RELEASES_URL")
     bench.pin(fake={"release": bench.offer("fake", bench.zip_of({"fake": bench.script()}))})
 
-    with pytest.raises(ToolsError, match="release: SKERRY_RELEASES_URL is not set"):
+    with pytest.raises(ToolsError, match=r"release: SKERRY_RELEASES_URL is not set"):
         bench.make()
 
 
@@ -198,7 +198,7 @@ def test_a_release_server_of_another_scheme_is_refused(
     monkeypatch.setenv("SKERRY_RELEASES_URL", "file:///srv")
     bench.pin(fake={"release": bench.offer("fake", b"")})
 
-    with pytest.raises(ToolsError, match="neither http nor https"):
+    with pytest.raises(ToolsError, match=r"neither http nor https"):
         bench.make()
 
 
