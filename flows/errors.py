@@ -4,6 +4,7 @@ FlowError
 ├── StackError          Pulumi could not do what was asked of a stack
 │   └── StackLockedError    another run holds the stack
 └── StepError           any other step failed
+    └── HostUnreachableError    nothing but the way to a machine is broken; worth another try
 """
 
 from __future__ import annotations
@@ -35,3 +36,7 @@ class StackLockedError(StackError):
 
 class StepError(FlowError):
     """A step that is not Pulumi's failed."""
+
+
+class HostUnreachableError(StepError):
+    """A machine does not answer to SSH, or shows another host key than expected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -51,23 +52,12 @@ def run(  # noqa: PLR0913 - each is one knob of a process, all but two have a de
     time is up, or this call is interrupted, or this process dies, the program is asked to stop and
     after 15 s everything in its session is killed. Raises ProcessError.
     """
-    environment = dict(os.environ if env is None else env)
-    command = _command(argv, environment, cwd, remedy)
     started = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - argv is a list and no shell is involved
-        command,
-        env=environment,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    process = _start(argv, env, cwd, piped=input is not None, remedy=remedy)
     output = _Output(process, on_line)
     try:
-        output.feed(input)
+        if input is not None:
+            output.feed(input)
         returncode = process.wait(timeout)
     except subprocess.TimeoutExpired:
         _stop(process)
@@ -85,6 +75,8 @@ def run(  # noqa: PLR0913 - each is one knob of a process, all but two have a de
         # A leader that was killed could not stop its helpers, and they would work on unseen.
         kill_session(process.pid)
     output.join()
+    if output.failure is not None:
+        raise output.failure
     done = Completed(
         tuple(argv), returncode, output.stdout, output.stderr, time.monotonic() - started
     )
@@ -129,6 +121,7 @@ class _Output:
     ) -> None:
         self._process = process
         self._on_line = on_line
+        self.failure: Exception | None = None
         self._last: deque[str] = deque(maxlen=_TAIL_LINES)
         self._parts: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._threads = [
@@ -145,18 +138,25 @@ class _Output:
                 self._parts[name].append(line)
                 if line.strip():
                     self._last.append(line.rstrip("\n"))
-                if self._on_line is not None:
-                    self._on_line(line.rstrip("\n"))
+                self._tell(line.rstrip("\n"))
 
-    def feed(self, text: str | None) -> None:
-        if text is None or self._process.stdin is None:
+    def _tell(self, line: str) -> None:
+        if self._on_line is None or self.failure is not None:
             return
         try:
-            self._process.stdin.write(text)
-            self._process.stdin.close()
-        except BrokenPipeError:
-            # The program may end without reading its input; its exit code tells the story.
-            return
+            self._on_line(line)
+        except Exception as error:  # noqa: BLE001 - raised again by run(), once the pipe is empty
+            self.failure = error
+
+    def feed(self, text: str) -> None:
+        """Write in the background, so that a program that does not read still runs out of time."""
+
+        def write() -> None:
+            # A program may end without reading its input; its exit code tells the story.
+            with contextlib.suppress(BrokenPipeError, ValueError), self._process.stdin as pipe:  # type: ignore[union-attr]
+                pipe.write(text)
+
+        threading.Thread(target=write, daemon=True).start()
 
     def join(self) -> None:
         # A daemon left behind may hold the pipe open for ever: what matters was written by now.
@@ -176,6 +176,28 @@ class _Output:
 
     def tail(self) -> str:
         return "".join(f"\n    {line}" for line in list(self._last))
+
+
+def _start(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    *,
+    piped: bool,
+    remedy: str,
+) -> subprocess.Popen[str]:
+    environment = dict(os.environ if env is None else env)
+    return subprocess.Popen(  # noqa: S603 - argv is a list and no shell is involved
+        _command(argv, environment, cwd, remedy),
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
 
 
 def _command(

@@ -66,10 +66,6 @@ class Catalogue:
         """All full names of a kind."""
         return [name for found, name in self._types if found == kind]
 
-    def of_file(self, file: str) -> list[TypeDef]:
-        """Give the types a file defines."""
-        return [one for one in self._types.values() if one.location.file == file]
-
     def line(self, kind: str, name: str) -> tuple[TypeDef, ...]:
         """Give a type and its ancestors, nearest first; stops where the chain breaks or loops."""
         key = (kind, name)

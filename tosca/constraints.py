@@ -41,7 +41,7 @@ _WORDS = {
 
 def check(
     constraint: Constraint, node: Node, primitive: str, what: str, problems: Problems
-) -> bool:
+) -> None:
     """Report a value that breaks a constraint; `primitive` is the type that gives it its order.
 
     A constraint that makes no sense itself is reported at its own place.
@@ -59,7 +59,6 @@ def check(
             f"{what}: {describe(node)} given, {explain(constraint)} was expected",
             code="constraint",
         )
-    return met is not False
 
 
 def explain(constraint: Constraint) -> str:

@@ -41,13 +41,16 @@ class Ring:
         self.consul = engine == "consul"
 
     def pools(self) -> list[tuple[dict[str, int], dict[str, int], int]]:
-        """Keys with their numbers of holders, keys in use with theirs, and members, by pool."""
+        """Keys with their numbers of holders, keys in use with theirs, and members, by pool.
+
+        Nomad does not say which key is in use (API 1.11): that is known only of a lone key.
+        """
         path = "/v1/operator/keyring" if self.consul else "/v1/agent/keyring/list"
         _, answer = self.api.call("GET", path)
-        return [
-            (pool.get("Keys") or {}, pool.get("PrimaryKeys") or {}, pool["NumNodes"])
-            for pool in (answer if self.consul else [answer])
-        ]
+        if self.consul:
+            return [(pool["Keys"], pool["PrimaryKeys"], pool["NumNodes"]) for pool in answer]
+        held = answer["Keys"]
+        return [(held, held if len(held) == 1 else {}, answer["NumNodes"])]
 
     def change(self, verb: str, key: str) -> None:
         """Install, use or remove a key on every member."""
@@ -89,7 +92,7 @@ def converge(ring: Ring, keys: set[str], primary: str, *, check: bool) -> list[s
         steps.append("changed the key in use")
         if not check:
             ring.change("use", primary)
-            wait(ring, {primary}, primary)
+            wait(ring, {primary}, primary if ring.consul else None)
     extra = {key for held, _, _ in ring.pools() for key in held} - keys
     for key in sorted(extra):
         steps.append("removed a key")

@@ -49,6 +49,22 @@ def test_a_program_that_does_not_read_its_input_is_no_error():
     assert process.run(["true"], timeout=10, input="x" * 1_000_000).returncode == 0
 
 
+def test_a_program_that_never_reads_its_input_still_runs_out_of_time():
+    with pytest.raises(ProcessError, match=r"within 0\.4 s"):
+        process.run(["sleep", "300"], timeout=0.4, input="x" * 1_000_000)
+
+
+def test_a_watcher_that_fails_neither_blocks_the_program_nor_goes_unseen(tmp_path):
+    done = tmp_path / "done"
+
+    def watch(_line: str) -> None:
+        raise ValueError("the watcher broke")
+
+    with pytest.raises(ValueError, match="the watcher broke"):
+        process.run(["sh", "-c", f"seq 100000; touch {done}"], timeout=30, on_line=watch)
+    assert done.exists()
+
+
 def test_the_environment_given_is_the_whole_environment():
     env = {"PATH": os.environ["PATH"], "ONLY": "this"}
     assert "ONLY=this" in process.run(["env"], timeout=10, env=env).stdout

@@ -1,4 +1,4 @@
-"""Whatever is broken in a file, what comes out is an answer with places, never another exception."""
+"""Whatever is broken in a file, the answer is a list of places, never another exception."""
 
 from __future__ import annotations
 
@@ -25,18 +25,26 @@ SOURCES = {
     ]
 }
 SITE = yaml.safe_load((ROOT / "inventories" / "es" / "site.yaml").read_text(encoding="utf-8"))
-odd = st.sampled_from(
-    [
-        *(None, "", "x", "site", "SELF", 0, -1, 1.5, True, [], {}, [[]], [{}], {"a": 1}, [1, "a"]),
-        *({"get_input": name} for name in ("servers", ["server_size", "mem_size"], [], {}, None)),
-        *({"get_property": path} for path in (["SELF"], ["site", "kind", 0], "x", [[], "a"])),
-        *({"get_attribute": path} for path in (["HOST", "state"], ["site", "state"], {})),
-        *({"concat": parts} for parts in ([], [1, [2]], None, [{"get_input": "servers"}])),
-        *({"type": kind} for kind in ("Compute", "skerry.nodes.Site", [], 3)),
-        {"token": ["a", "b", 5]},
-        {"node": "site", "relationship": {"type": 7}},
-    ]
-)
+_PATHS: list[Any] = [["SELF"], ["site", "kind", 0], "x", [[], "a"], ["HOST", "state"], {}]
+ODD: list[Any] = [
+    *(None, "", "x", "site", "SELF", 0, -1, 1.5, True, [], {}, [[]], [{}], {"a": 1}, [1, "a"]),
+    {"get_input": "servers"},
+    {"get_input": ["server_size", "mem_size"]},
+    {"get_input": []},
+    {"get_input": {}},
+    {"get_input": None},
+    *({call: path} for call in ("get_property", "get_attribute") for path in _PATHS),
+    {"concat": []},
+    {"concat": [1, [2]]},
+    {"concat": None},
+    {"concat": [{"get_input": "servers"}]},
+    {"type": "Compute"},
+    {"type": "skerry.nodes.Site"},
+    {"type": []},
+    {"type": 3},
+    {"token": ["a", "b", 5]},
+    {"node": "site", "relationship": {"type": 7}},
+]
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -56,7 +64,7 @@ def _mutate(source: Any, draw: st.DataObject) -> Any:
         for key in path[:-1]:
             owner = owner[key]
         if draw.draw(st.booleans()):
-            owner[path[-1]] = copy.deepcopy(draw.draw(odd))
+            owner[path[-1]] = copy.deepcopy(draw.draw(st.sampled_from(ODD)))
         else:
             del owner[path[-1]]
     return value
@@ -91,6 +99,7 @@ def test_a_broken_site_file_is_answered(draw: st.DataObject, tmp_path: Path) -> 
     try:
         site = tosca.compile_site(path.parent, federation)
     except tosca.ToscaError as error:
-        assert all(problem.location.file == str(path) for problem in error.problems)
+        files = {problem.location.file for problem in error.problems}
     else:
-        assert "es" == site.name
+        files = {str(path)} if site.name == "es" else set()
+    assert {str(path)} == files
