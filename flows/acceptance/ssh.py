@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _CONNECT_S = 10
 # In the order in which they import each other.
-_MODULES = ("engines", "jobs", "wire", "machine", "newcomer")
+_MODULES = ("engines", "jobs", "wire", "machine", "newcomer", "identity")
 _PACKAGE = "flows.acceptance.remote"
 _SSH_FAILED = 255
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.acceptance.checks import formation
+from flows.acceptance.checks import boundaries, exposure, formation, tenancy, work
 from flows.acceptance.model import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -13,4 +13,50 @@ CHECKS: tuple[Check, ...] = (
     Check("F5", "datacenters see each other, one leader each", formation.f5_consul),
     Check("F6", "tokens replicate within 5 s", formation.f6_replication, federated=True),
     Check("F8", "communities' objects are alike in all regions", formation.f8_same_objects),
+    Check("N1.token", "calls without a token are refused", boundaries.n1_token),
+    Check("N1.tls", "handshakes without a certificate are ended", boundaries.n1_certificate),
+    Check("N2.worker", "a worker cannot pose as a server", boundaries.n2_worker),
+    Check("N2.site", "a site's server cannot pose as another site's", boundaries.n2_site),
+    Check("N2.names", "a site gets certificates for its own names only", boundaries.n2_names),
+    Check("N3", "a node nobody introduced is denied", boundaries.n3_introduction, seconds=120),
+    Check("N4.driver", "drivers other than Docker's are refused", tenancy.n4_raw_exec),
+    Check("N4.privileged", "containers gain no rights", tenancy.n4_privileged, seconds=90),
+    Check("N4.binds", "containers get no path of the host", tenancy.n4_binds, seconds=90),
+    Check("N4.host", "containers share nothing with the host", tenancy.n4_namespaces, seconds=90),
+    Check("N5.list", "a worker's Consul tokens read no tokens", boundaries.n5_list),
+    Check("N5.node", "a worker registers nothing for other nodes", boundaries.n5_node),
+    Check(
+        "N5.site",
+        "a site's Consul tokens are refused elsewhere",
+        boundaries.n5_site,
+        federated=True,
+    ),
+    Check("N6.plain", "no port of an engine speaks plain HTTP", boundaries.n6_plaintext),
+    Check("N6.gossip", "no name is readable on the wire", boundaries.n6_gossip),
+    Check("N7.keys", "private keys are their owners' alone", exposure.n7_keys),
+    Check("N7.hosts", "no secret is exposed on a machine", exposure.n7_hosts),
+    Check("N7.controller", "no secret is in states, inventories or logs", exposure.n7_controller),
+    Check("N8.nomad", "one management token per region", tenancy.n8_nomad),
+    Check("N8.consul", "one Consul token with all rights", tenancy.n8_consul),
+    Check("N9.other", "a community cannot touch another", tenancy.n9_communities),
+    Check("N9.rights", "a community's token has a member's rights only", tenancy.n9_rights),
+    Check("N9.region", "tokens end at the region's border", tenancy.n9_region, federated=True),
+    Check("W1.CL1", "a datacenter serves exactly one domain", work.w1_one_domain),
+    Check("W1.CL2", "no two datacenters serve one domain", work.w1_own_domain),
+    Check("W1.DC1", "nodes belong to their region's datacenter", work.w1_datacenter),
+    Check("W1.DC2", "every site has an edge that answers", work.w1_edge),
+    Check("W1.N1", "nodes are ready", work.w1_ready),
+    Check("W1.N2", "Docker is the one driver", work.w1_drivers),
+    Check("W1.N3", "Docker offers no host volumes and no privileges", work.w1_no_rights),
+    Check("W1.N4", "nodes tell their site's domain", work.w1_domain),
+    Check("W1.N5", "nodes serve their site's communities", work.w1_communities),
+    Check("W1.N6", "nodes' types and tags are known ones", work.w1_kind),
+    Check("W1.CPU2", "nodes keep memory for themselves", work.w1_memory),
+    Check("W1.CPU3", "nodes have disk for their cores", work.w1_disk),
+    Check("W1.CPU4", "nodes are admitted and eligible", work.w1_eligible),
+    Check("W1.CPU5", "a job of each community runs on each node", work.w1_job, seconds=150),
+    Check("W1.CPU6", "pages are seen through the edges", work.w1_page, seconds=150),
+    Check("W6.own", "a job reads its own secret", work.w6_own, seconds=120),
+    Check("W6.other", "a job is refused everybody else's secrets", work.w6_others, seconds=120),
+    Check("W6.ttl", "a job's token is short-lived", work.w6_lifetime, seconds=120),
 )

@@ -20,7 +20,10 @@ def run_job(site: str, community: str) -> Job:
         container=Container(
             image=IMAGE,
             command="sh",
-            arguments=("-c", 'echo "ran in $NOMAD_REGION for $NOMAD_NAMESPACE on $(cat /etc/hostname)"'),
+            arguments=(
+                "-c",
+                'echo "ran in $NOMAD_REGION for $NOMAD_NAMESPACE on $(cat /etc/hostname)"',
+            ),
         ),
     )
 

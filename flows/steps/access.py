@@ -55,7 +55,7 @@ class SiteAccess:
 
     @property
     def consul_token(self) -> Path:
-        """The datacenter's management token."""
+        """A token that sees the datacenter's nodes, agents and services."""
         return self.folder / "consul.token"
 
     def community_token(self, community: str) -> str:
@@ -81,9 +81,12 @@ def fetch(site: str, settings: Settings) -> SiteAccess:
     """Fetch the operator's certificate and tokens for a site; raises StepError."""
     variables = remote.inventory(site, settings).site_group.vars
     where = remote.login(site, settings)
-    answer = remote.call(
-        where, "site_access", {"site": site, "vault_address": str(variables.fed_control_address)}
-    )
+    request = {
+        "site": site,
+        "server": where.host,
+        "vault_address": str(variables.fed_control_address),
+    }
+    answer = remote.call(where, "site_access", request)
     access = _access(site, where, variables, settings)
     files = {
         access.ca: answer["ca"],
@@ -100,9 +103,7 @@ def fetch(site: str, settings: Settings) -> SiteAccess:
     return access
 
 
-def _access(
-    site: str, where: remote.Login, variables: SiteVars, settings: Settings
-) -> SiteAccess:
+def _access(site: str, where: remote.Login, variables: SiteVars, settings: Settings) -> SiteAccess:
     return SiteAccess(
         site=site,
         folder=folder(variables.fed_name, settings) / site,

@@ -109,7 +109,7 @@ def environment(settings: Settings, base: Mapping[str, str] | None = None) -> di
     }
 
 
-def play(  # noqa: PLR0913 - what is run, on what, and three knobs
+def play(
     playbook: str,
     sites: Sequence[str],
     settings: Settings,
@@ -205,9 +205,7 @@ class Watcher:
         last = {failure.host: failure for failure in self.failures}
         if not self.hosts:
             return list(last.values())
-        bad = {
-            host for host, result in self.hosts.items() if result.failures or result.unreachable
-        }
+        bad = {host for host, result in self.hosts.items() if result.failures or result.unreachable}
         return [failure for host, failure in last.items() if host in bad]
 
 

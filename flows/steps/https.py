@@ -1,4 +1,4 @@
-"""HTTPS to an address whose certificate names something else: engines and edges have no DNS here."""
+"""HTTPS to an address whose certificate names something else: there is no DNS to rely on."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Region:
 
     def call(
         self, method: str, path: str, *, body: object = None, timeout: float = _CALL_S, **query: str
-    ) -> Any:  # noqa: ANN401 - JSON
+    ) -> Any:
         """One call; None when there is no such thing. Raises StepError."""
         full = path + (f"?{urlencode(query)}" if query else "")
         what = f"Nomad of region {self.name} at {self.endpoint.address}:{self.endpoint.port}"
@@ -108,8 +108,10 @@ class Region:
     def output(self, allocation: Allocation, community: str) -> str:
         """What the job's container wrote to standard output."""
         path = f"/v1/client/fs/logs/{allocation.id}"
-        query = {"task": "main", "type": "stdout", "plain": "true", "namespace": community}
-        return str(self.call("GET", path, **query) or "")
+        return str(
+            self.call("GET", path, task="main", type="stdout", plain="true", namespace=community)
+            or ""
+        )
 
     def forget(self, job: Job) -> None:
         """Stop a job and remove every trace of it."""
@@ -162,7 +164,7 @@ class Region:
         return "no evaluation says why"
 
 
-def _same(there: Any, job: Job) -> bool:  # noqa: ANN401 - JSON
+def _same(there: Any, job: Job) -> bool:
     return (
         (there.get("Meta") or {}).get(SPEC_KEY) == job.digest()
         and not there.get("Stop")
@@ -170,7 +172,7 @@ def _same(there: Any, job: Job) -> bool:  # noqa: ANN401 - JSON
     )
 
 
-def _allocation(raw: Any) -> Allocation:  # noqa: ANN401 - JSON
+def _allocation(raw: Any) -> Allocation:
     states = raw.get("TaskStates") or {}
     events = [
         event.get("DisplayMessage") or ""

@@ -83,7 +83,7 @@ def login(site: str, settings: Settings, host: str | None = None) -> Login:
     )
 
 
-def call(where: Login, script: str, request: object = None) -> Any:  # noqa: ANN401 - JSON
+def call(where: Login, script: str, request: object = None) -> Any:
     """Run scripts/<script>.py on the machine and return its answer.
 
     Raises HostUnreachableError, or StepError with what the script said.

@@ -37,9 +37,7 @@ class WorkResult:
         return asdict(self)
 
 
-def run(
-    site: str, settings: Settings, *, tell: Callable[[str], None] | None = None
-) -> WorkResult:
+def run(site: str, settings: Settings, *, tell: Callable[[str], None] | None = None) -> WorkResult:
     """Submit both jobs unless they are there, wait for them, fetch the page; raises StepError."""
     keys = access.fetch(site, settings)
     variables = remote.inventory(site, settings).site_group.vars

@@ -16,7 +16,9 @@ SOURCES = ("template", "src", "content", "directory")
 class ActionModule(ActionBase):
     """Controller's half of `install_files`."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Render, then run the module; see the module's documentation for the arguments."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         files = [self._entry(dict(entry), task_vars or {}) for entry in self._task.args["files"]]

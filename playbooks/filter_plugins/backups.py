@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable
@@ -22,13 +22,13 @@ def _backups(folder: str) -> list[tuple[Path, dict[str, Any]]]:
 
 def backup_list(folder: str) -> list[str]:
     """Describe the backups of a site, newest first: where, how large, how old."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     lines = []
     for path, manifest in reversed(_backups(folder)):
-        taken = datetime.datetime.strptime(manifest["taken_at"], STAMP).replace(tzinfo=datetime.UTC)
+        taken = dt.datetime.strptime(manifest["taken_at"], STAMP).replace(tzinfo=dt.UTC)
         size = sum(file["bytes"] for file in manifest["files"].values())
         engines = ", ".join(name.removesuffix(".snap") for name in sorted(manifest["files"]))
-        age = datetime.timedelta(seconds=int((now - taken).total_seconds()))
+        age = dt.timedelta(seconds=int((now - taken).total_seconds()))
         lines.append(f"{path}: {engines}, {size / 1024:.0f} KiB, {age} old")
     return lines
 

@@ -17,8 +17,10 @@ def site_conflicts(sites: dict[str, dict[str, str]], name: str, asked: dict[str,
     if name in sites and sites[name] != asked:
         taken = ", ".join(f"{key} {value}" for key, value in sorted(sites[name].items()))
         return [
-            f"inventories/{name}/site.yaml: there is a site {name} already, with {taken}; choose "
-            "another name, or let that site leave first (playbooks/revoke-site.yml)"
+            (
+                f"inventories/{name}/site.yaml: there is a site {name} already, with {taken}; "
+                "choose another name, or let that site leave first (playbooks/revoke-site.yml)"
+            )
         ]
     return [
         f"inventories/{name}/site.yaml: {KEYS[key]} {asked[key]} overlaps {KEYS[theirs]} "

@@ -14,7 +14,7 @@ def inventory_problems(inventory_file: str) -> list[str]:
     if checkout not in sys.path:
         sys.path.append(checkout)
     # Every playbook loads this file, and only one asks: the others need not wait half a second.
-    from infra.inventory.integrity import inventory_problems as problems  # noqa: PLC0415
+    from infra.inventory.integrity import inventory_problems as problems
 
     return problems(inventory_file)
 

@@ -62,7 +62,12 @@ OBJECT = {
 
 
 def differs(want: Any, have: Any) -> bool:
-    """Say whether `have` lacks something of `want`; mappings are compared by the keys of `want`."""
+    """Say whether `have` lacks something of `want`; mappings are compared by the keys of `want`.
+
+    A wanted None stands for a key that must not be there.
+    """
+    if want is None:
+        return have is not None
     if isinstance(want, dict):
         if not isinstance(have, dict):
             return bool(want) or have is not None

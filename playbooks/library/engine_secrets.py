@@ -47,7 +47,9 @@ KINDS = {
 }
 
 
-def ensure(api: Api, path: str, want: dict[str, str], *, check: bool) -> tuple[dict[str, Any], bool]:
+def ensure(
+    api: Api, path: str, want: dict[str, str], *, check: bool
+) -> tuple[dict[str, Any], bool]:
     """Return all values at `path` and whether some had to be made. Raises ApiError."""
     _, answer = api.call("GET", path, missing_ok=True)
     data = ((answer or {}).get("data") or {}) if isinstance(answer, dict) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gzip
 import hashlib
 import http.client
@@ -28,7 +28,7 @@ options:
   folder: {description: "Folder with the snapshots and manifest.json", type: path, required: true}
   engines: {description: "name, url, path, token_header, token of each", type: list, elements: dict,
     required: true}
-  facts: {description: "What the manifest says, and must say on restore", type: dict, required: true}
+  facts: {description: "What the manifest says and must say", type: dict, required: true}
 author: [Skerry]
 """
 
@@ -38,6 +38,7 @@ manifest: {description: The manifest, type: dict, returned: always}
 
 CA = "/etc/skerry/pki/ca.pem"
 OPERATOR = "/etc/skerry/operator"
+STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class SnapshotError(Exception):
@@ -114,20 +115,24 @@ def save(folder: Path, engines: list[dict[str, str]], facts: dict[str, str]) -> 
         look_into(file)
     manifest = {
         **facts,
-        "taken_at": datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ"),
-        "files": {f"{one['name']}.snap": describe(folder / f"{one['name']}.snap") for one in engines},
+        "taken_at": dt.datetime.now(dt.UTC).strftime(STAMP),
+        "files": {
+            f"{one['name']}.snap": describe(folder / f"{one['name']}.snap") for one in engines
+        },
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 
 def check(folder: Path, engines: list[dict[str, str]], facts: dict[str, str]) -> dict[str, Any]:
-    """Say all that is wrong with a backup. Raises SnapshotError; returns the manifest if nothing."""
+    """Return the manifest of a backup that fits. Raises SnapshotError with all that is wrong."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         files = manifest["files"]
     except (OSError, ValueError, KeyError) as error:
-        raise SnapshotError(f"manifest.json cannot be read, so this is no backup: {error}") from error
+        raise SnapshotError(
+            f"manifest.json cannot be read, so this is no backup: {error}"
+        ) from error
     wrong = [
         f"it is of {key} {manifest.get(key)}, not {value}: it is foreign here"
         for key, value in facts.items()
@@ -151,7 +156,7 @@ def check(folder: Path, engines: list[dict[str, str]], facts: dict[str, str]) ->
 
 
 def restore(folder: Path, engines: list[dict[str, str]], facts: dict[str, str]) -> dict[str, Any]:
-    """Restore each engine from a backup that fits in every respect. Raises SnapshotError, OSError."""
+    """Restore each engine from a backup that fits entirely. Raises SnapshotError, OSError."""
     manifest = check(folder, engines, facts)
     for engine in engines:
         method = "POST" if engine["name"] == "vault" else "PUT"
@@ -168,8 +173,12 @@ def main() -> None:
             "engines": {"type": "list", "elements": "dict", "required": True, "no_log": True},
             "facts": {"type": "dict", "required": True},
         },
-        supports_check_mode=False,
+        supports_check_mode=True,
     )
+    if module.check_mode:
+        # Nothing was taken, so there is nothing to look into.
+        now = dt.datetime.now(dt.UTC).strftime(STAMP)
+        module.exit_json(changed=True, manifest={"taken_at": now, "files": {}})
     act = save if module.params["state"] == "saved" else restore
     try:
         manifest = act(

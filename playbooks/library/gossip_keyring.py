@@ -75,7 +75,9 @@ def wait(ring: Ring, keys: set[str], primary: str | None) -> None:
     deadline = time.monotonic() + 60
     while not settled(ring, keys, primary):
         if time.monotonic() > deadline:
-            raise ApiError("some members did not follow within 60 s; see that all of them are alive")
+            raise ApiError(
+                "some members did not follow within 60 s; see that all of them are alive"
+            )
         time.sleep(1)
 
 

@@ -36,12 +36,24 @@ changed_paths: {description: Paths that were written or whose owner or mode was 
 """
 
 
+ENTRY = {
+    "dest": {"type": "path", "required": True},
+    "mode": {"type": "str", "required": True},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str"},
+    "directory": {"type": "bool", "default": False},
+    # The content may hold secrets: Ansible must not log it.
+    "content_b64": {"type": "str", "no_log": True},
+    "secret": {"type": "bool", "default": False},
+}
+
+
 def ids(entry: dict[str, Any]) -> tuple[int, int, int]:
     """Resolve owner, group and mode to numbers. Raises KeyError for an unknown name."""
-    owner = entry.get("owner", "root")
+    owner = entry.get("owner") or "root"
     return (
         pwd.getpwnam(owner).pw_uid,
-        grp.getgrnam(entry.get("group", owner)).gr_gid,
+        grp.getgrnam(entry.get("group") or owner).gr_gid,
         int(str(entry["mode"]), 8),
     )
 
@@ -57,7 +69,7 @@ def settle_directory(path: Path, wanted: tuple[int, int, int], *, check: bool) -
     if path.is_dir() and same_ownership(path, wanted):
         return False
     if not check:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chown(path, wanted[0], wanted[1])
         path.chmod(wanted[2])
     return True
@@ -90,10 +102,18 @@ def settle_file(path: Path, content: bytes, wanted: tuple[int, int, int], *, che
 def settle(entry: dict[str, Any], *, check: bool) -> dict[str, str] | None:
     """Make one entry be as wanted; a diff when it was not, without content for secrets."""
     path = Path(entry["dest"])
-    wanted = ids(entry)
+    try:
+        wanted = ids(entry)
+    except KeyError:
+        if not check:
+            raise
+        # The account is one that an earlier step would have made.
+        wanted = (-1, -1, int(str(entry["mode"]), 8))
     if entry.get("directory"):
         changed = settle_directory(path, wanted, check=check)
-        return {"before_header": str(path), "before": "", "after": "directory\n"} if changed else None
+        return (
+            {"before_header": str(path), "before": "", "after": "directory\n"} if changed else None
+        )
     content = base64.b64decode(entry["content_b64"])
     before = path.read_bytes() if path.is_file() else b""
     if not settle_file(path, content, wanted, check=check):
@@ -109,8 +129,7 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            # The content may hold secrets: Ansible must not log the arguments.
-            "files": {"type": "list", "elements": "dict", "required": True, "no_log": True},
+            "files": {"type": "list", "elements": "dict", "required": True, "options": ENTRY},
         },
         supports_check_mode=True,
     )
@@ -118,7 +137,7 @@ def main() -> None:
     for entry in module.params["files"]:
         try:
             diff = settle(entry, check=module.check_mode)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, ValueError) as error:
             module.fail_json(msg=f"{entry['dest']}: {error}")
         if diff is not None:
             diffs.append(diff)

@@ -117,7 +117,9 @@ def main() -> None:
     leaves = {leaf["name"]: leaf for leaf in module.params["leaves"]}
     try:
         if module.params["state"] == "request":
-            due = [leaf for leaf in leaves.values() if not fit(leaf, module.params["renew_before_s"])]
+            due = [
+                leaf for leaf in leaves.values() if not fit(leaf, module.params["renew_before_s"])
+            ]
             requests = {leaf["name"]: "" if module.check_mode else request(leaf) for leaf in due}
             # A request changes nothing that is in use, hence never "changed".
             module.exit_json(changed=False, requests=requests)

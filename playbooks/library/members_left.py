@@ -20,7 +20,7 @@ options:
   consul_token: {description: "Consul's management token; empty skips Consul", type: str,
     default: ""}
   nomad_token: {description: "Nomad's management token; empty skips Nomad", type: str, default: ""}
-  timeout_s: {description: "How long alive servers are waited for to be noticed as gone, in seconds",
+  timeout_s: {description: "How long living servers are waited for to be gone, in seconds",
     type: int, default: 120}
 author: [Skerry]
 """
@@ -43,9 +43,7 @@ def nomad_members(api: Api, site: str) -> dict[str, object]:
     """Name to state of the site's servers in the federation's pool."""
     _, answer = api.call("GET", "/v1/agent/members")
     return {
-        one["Name"]: one["Status"]
-        for one in answer["Members"]
-        if one["Tags"].get("region") == site
+        one["Name"]: one["Status"] for one in answer["Members"] if one["Tags"].get("region") == site
     }
 
 
@@ -91,12 +89,12 @@ def main() -> None:
     consul = Api(
         "unix:///run/consul/http.sock",
         token=params["consul_token"],
-        token_header="X-Consul-Token",
+        token_header="X-Consul-Token",  # noqa: S106 -- the name of a header
     )
     nomad = Api(
         "https://127.0.0.1:4646",
         token=params["nomad_token"],
-        token_header="X-Nomad-Token",
+        token_header="X-Nomad-Token",  # noqa: S106 -- the name of a header
         ca_cert="/etc/skerry/pki/ca.pem",
         client_cert="/etc/skerry/operator/cert.pem",
         client_key="/etc/skerry/operator/key.pem",

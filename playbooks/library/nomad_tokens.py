@@ -32,7 +32,9 @@ tokens: {description: Name of the policy to secret, type: dict, returned: always
 
 def ensure(api: Api, policy: str, known: list[dict], *, check: bool) -> tuple[str, bool]:
     """Return the secret of the one token named after a policy, and whether something changed."""
-    mine = sorted((one for one in known if one["Name"] == policy), key=lambda one: one["CreateIndex"])
+    mine = sorted(
+        (one for one in known if one["Name"] == policy), key=lambda one: one["CreateIndex"]
+    )
     for extra in mine[1:]:
         if not check:
             api.call("DELETE", f"/v1/acl/token/{extra['AccessorID']}")

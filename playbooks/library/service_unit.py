@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -16,8 +15,9 @@ module: service_unit
 short_description: A unit that runs with what is on disk, behind a health gate
 description:
   - A digest over the files the unit was last started with is kept in a stamp. A unit whose files
-    differ from its stamp is restarted (C(restart_on)) or reloaded (C(reload_on)), so a run that was
-    killed between writing a file and restarting is made good by the next one.
+    differ from its stamp, or were written after it, is restarted (C(restart_on)) or reloaded
+    (C(reload_on)), so a run that was killed between writing a file and restarting is made good by
+    the next one, and so is a unit that somebody started with an edited file.
   - After a start, restart or reload the C(health) command must succeed within C(timeout_s), only
     then is the stamp written. With C(throttle=1) a set of servers is restarted one by one.
 options:
@@ -62,14 +62,24 @@ def digest(paths: list[str]) -> str:
     return total.hexdigest()
 
 
-def needed(name: str, stamp: Path, restart: str, reload: str) -> str:
+def written_after(stamp: Path, paths: list[str]) -> bool:
+    """Say whether a file was written since the stamp, be it back to what it was."""
+    then = stamp.stat().st_mtime_ns
+    return any(path.is_file() and path.stat().st_mtime_ns > then for path in map(Path, paths))
+
+
+def needed(name: str, stamp: Path, restart_on: list[str], reload_on: list[str]) -> str:
     """Decide what brings the running unit in line with the files: the action's name."""
     if run("systemctl", "is-active", "--quiet", name).returncode != 0:
         return "started"
     was = stamp.read_text().split() if stamp.is_file() else []
-    if len(was) != 2 or was[0] != restart:
+    if (
+        len(was) != len(("restart", "reload"))
+        or was[0] != digest(restart_on)
+        or written_after(stamp, restart_on)
+    ):
         return "restarted"
-    return "none" if was[1] == reload else "reloaded"
+    return "reloaded" if was[1] != digest(reload_on) or written_after(stamp, reload_on) else "none"
 
 
 def wait_healthy(command: list[str], timeout_s: int) -> str | None:
@@ -139,12 +149,14 @@ def main() -> None:
     stamp = STAMPS / module.params["name"]
     if module.params["state"] == "stopped":
         stop(module, stamp)
-    restart, reload = digest(module.params["restart_on"]), digest(module.params["reload_on"])
-    action = needed(module.params["name"], stamp, restart, reload)
+    restart_on, reload_on = module.params["restart_on"], module.params["reload_on"]
+    action = needed(module.params["name"], stamp, restart_on, reload_on)
     if action != "none" and not module.check_mode:
+        # Taken before: a file that changes meanwhile is for the next run to act on.
+        started_with = f"{digest(restart_on)} {digest(reload_on)}\n"
         apply(module, stamp, action)
         STAMPS.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(f"{restart} {reload}\n")
+        stamp.write_text(started_with)
     module.exit_json(changed=action != "none", action=action)
 
 

@@ -1,4 +1,4 @@
-"""Fetches the federation's root certificate and keeps it only if its fingerprint is the known one."""
+"""Fetches the federation's root certificate, known by its fingerprint."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def fingerprint(pem: str) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
 
 
+def known(dest: Path, expected: str) -> bool:
+    """Say whether the certificate is there already; what a killed run left half-written is not."""
+    try:
+        return fingerprint(dest.read_text()) == expected
+    except (OSError, ValueError):
+        return False
+
+
 def fetch(url: str) -> str:
     """Read the certificate over TLS without verification. Raises OSError, HTTPException."""
     parts = urllib.parse.urlsplit(url)
@@ -58,7 +66,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     dest, expected = Path(module.params["dest"]), module.params["sha256"].lower().replace(":", "")
-    if dest.is_file() and fingerprint(dest.read_text()) == expected:
+    if known(dest, expected):
         module.exit_json(changed=False, pem=dest.read_text())
     try:
         pem = fetch(module.params["url"])
@@ -70,13 +78,15 @@ def main() -> None:
         )
     if found != expected:
         module.fail_json(
-            msg=f"{module.params['url']} shows a root certificate with fingerprint {found}, expected "
-            f"{expected}: either this is another federation or somebody stands in between"
+            msg=f"{module.params['url']} shows a root certificate with fingerprint {found}, "
+            f"expected {expected}: either this is another federation or somebody stands in between"
         )
     if not module.check_mode:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        dest.write_text(pem.strip() + "\n")
-        dest.chmod(0o644)
+        staged = dest.with_name(f".{dest.name}.skerry-new")
+        staged.write_text(pem.strip() + "\n")
+        staged.chmod(0o644)
+        staged.replace(dest)
     module.exit_json(changed=True, pem=pem.strip() + "\n")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.engine_api import API_ARGUMENTS, Api, ApiError, api_from
 
@@ -33,7 +35,7 @@ def carriers(api: Api, policies: set[str]) -> list[str]:
     for accessor in ((answer or {}).get("data") or {}).get("keys", []):
         # A token may end between the list and the look: then it is gone, which is what is wanted.
         status, token = api.once("POST", "/v1/auth/token/lookup-accessor", {"accessor": accessor})
-        if status == 200 and policies & set(token["data"]["policies"]):
+        if status == http.HTTPStatus.OK and policies & set(token["data"]["policies"]):
             found.append(accessor)
     return found
 

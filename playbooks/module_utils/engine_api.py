@@ -5,6 +5,7 @@ It runs on the managed machines, which carry no client libraries of the engines.
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import random
@@ -18,7 +19,7 @@ RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
 
 class ApiError(Exception):
-    """An engine refused a call or could not be reached; the message names the call and the answer."""
+    """An engine refused a call or could not be reached; the message names call and answer."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -44,7 +45,7 @@ class Api:
         url: str,
         *,
         token: str | None = None,
-        token_header: str = "X-Vault-Token",
+        token_header: str = "X-Vault-Token",  # noqa: S107 -- the name of a header
         ca_cert: str | None = None,
         client_cert: str | None = None,
         client_key: str | None = None,
@@ -102,11 +103,11 @@ class Api:
                 problem = f"answered {status}: {_text(answer)}"
             except (OSError, http.client.HTTPException) as error:
                 status, answer, problem = 0, None, f"not reached: {error}"
-            if 200 <= status < 300:
+            if http.HTTPStatus.OK <= status < http.HTTPStatus.MULTIPLE_CHOICES:
                 return status, answer
-            missing = status == 404 or "not found" in _text(answer).lower()
+            missing = status == http.HTTPStatus.NOT_FOUND or "not found" in _text(answer).lower()
             if missing and missing_ok:
-                return 404, None
+                return http.HTTPStatus.NOT_FOUND, None
             retried = (status == 0 or status in RETRIED_STATUS) and not missing
             if not retried or time.monotonic() + pause > deadline:
                 where = self.url.netloc or self.url.path

@@ -174,8 +174,9 @@ def start_web(
     if reply["status"] != http.HTTPStatus.OK:
         return told | {"status": f"rejected: {str(reply['body'])[:300]}"}
 
-    def healthy() -> Any:
-        return must(consul("GET", f"/v1/health/service/{job_id}?passing=true"), "Consul health")
+    def healthy() -> bool:
+        shown = consul("GET", f"/v1/health/service/{job_id}?passing=true", who="service")
+        return shown["status"] == http.HTTPStatus.OK and bool(shown["body"])
 
     if wait_for(healthy, timeout_s):
         return told | {"status": "running"}
@@ -197,3 +198,19 @@ def sweep() -> int:
         with contextlib.suppress(RuntimeError):
             nomad("DELETE", f"/v1/namespace/{space['Name']}")
     return len(jobs)
+
+
+def pinned(purpose: str, namespace: str, node: str, timeout_s: float) -> str:
+    """Run a plain job of a community on one node and purge it: `running`, or what went wrong."""
+    job_id = name(purpose)
+    try:
+        reply = submit(job(job_id, namespace, [group("task")], node), who=namespace)
+        if reply["status"] != http.HTTPStatus.OK:
+            return f"rejected: {str(reply['body'])[:300]}"
+        found = settled(job_id, namespace, 1, timeout_s)
+        if not found:
+            return "not placed"
+        status = str(found[0]["ClientStatus"])
+        return status if status == "running" else f"{status}: {events(found[0])[-300:]}"
+    finally:
+        purge(job_id, namespace)

@@ -96,6 +96,7 @@ def _prepare(folder: Path, name: str, introduction: str) -> None:
         "datacenter": facts["site"],
         "data_dir": str(data),
         "bind_addr": "127.0.0.1",
+        "advertise": {"http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1"},
         "ports": {"http": PORT},
         "disable_update_check": True,
         "acl": {"enabled": True},

@@ -1,8 +1,10 @@
-"""An Ansible callback: what happens in a run, as one JSON object per line on standard error.
+"""An Ansible callback: what happens in a run, as JSON, one event per line on standard error.
 
 Each line starts with the record separator (RFC 7464), so that it can be told from the text that
 Ansible and the programs below it print.
 """
+
+# ruff: noqa: INP001 - Ansible finds its plugins by folder
 
 from __future__ import annotations
 
@@ -31,33 +33,33 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "skerry_events"
     CALLBACK_NEEDS_ENABLED = True
 
-    def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ANN401 - Ansible's, untyped
+    def v2_playbook_on_start(self, playbook: Any) -> None:
         """How much there is to do."""
         _emit("start", plays=len(playbook.get_plays()))
 
-    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401
+    def v2_playbook_on_play_start(self, play: Any) -> None:
         """The next play."""
         _emit("play", name=play.get_name().strip())
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ANN401, ARG002, FBT001
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """The next task."""
         _emit("task", name=task.get_name().strip())
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A host failed in a task."""
         if not ignore_errors:
             _emit("failed", **_about(result))
 
-    def v2_runner_on_unreachable(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host could not be reached."""
         _emit("unreachable", **_about(result))
 
-    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401
+    def v2_playbook_on_stats(self, stats: Any) -> None:
         """What each host came to."""
         _emit("stats", hosts={host: stats.summarize(host) for host in stats.processed})
 
 
-def _about(result: Any) -> dict[str, str]:  # noqa: ANN401
+def _about(result: Any) -> dict[str, str]:
     return {
         "host": result.host.get_name(),
         "task": result.task.get_name().strip(),
@@ -65,7 +67,7 @@ def _about(result: Any) -> dict[str, str]:  # noqa: ANN401
     }
 
 
-def _message(answer: Any) -> str:  # noqa: ANN401
+def _message(answer: Any) -> str:
     """A module's own words; of a loop those of the items that failed."""
     items = [item for item in answer.get("results") or [] if _is_failed(item)]
     if items:
@@ -77,7 +79,7 @@ def _message(answer: Any) -> str:  # noqa: ANN401
     return told
 
 
-def _is_failed(item: Any) -> bool:  # noqa: ANN401
+def _is_failed(item: Any) -> bool:
     return isinstance(item, dict) and bool(item.get("failed") or item.get("unreachable"))
 
 

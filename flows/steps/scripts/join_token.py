@@ -1,9 +1,12 @@
-# Runs as root on the control site's first server: looks at a join token, or tries to use it up.
+"""Runs as root on the control site's first server: looks at a join token, or tries to use it."""  # noqa: INP001
+
 import http.client
 import json
 import ssl
+import sys
 
-request = json.loads(REQUEST)  # noqa: F821 - the caller puts it above
+# The caller sets it above this text.
+request = json.loads(globals()["REQUEST"])
 context = ssl.create_default_context(cafile="/etc/skerry/pki/ca.pem")
 connection = http.client.HTTPSConnection("127.0.0.1", 8200, timeout=20, context=context)
 if request["do"] == "look":
@@ -15,4 +18,4 @@ else:
 response = connection.getresponse()
 answer = json.loads(response.read() or b"{}")
 path = (answer.get("data") or {}).get("creation_path", "")
-print(json.dumps({"status": response.status, "path": path}))
+sys.stdout.write(json.dumps({"status": response.status, "path": path}))
