@@ -62,9 +62,11 @@ def join_site(site: str) -> Joining:
         watched, before = _look(site, here)
         with probes.Probes(watched) as watching:
             started = board().seconds
+            there = (here.inventories / site / "hosts.yml").is_file()
             up = tasks.begin(tasks.bring_up, site, here)
             known = tasks.begin(tasks.write_inventory, site, here, after=[up])
-            admitted = tasks.begin(tasks.admit, site, here, after=[known])
+            # A site without an inventory cannot be a member yet: no need to wait and ask it.
+            admitted = tasks.begin(tasks.admit, site, here, after=[known] if there else [])
             tasks.settle([up, known, admitted])
             token_file = admitted.result()
             token = token_file.read_text().strip() if token_file else ""
@@ -119,7 +121,7 @@ def _look(site: str, settings: Settings) -> tuple[list[Watched], Snapshot]:
 
 def _use_again(site: str, token: str, settings: Settings) -> int:
     with board().step(site, "use the join token again") as step:
-        status = steps.token_use(site, token, settings, use_up=True)
+        status = steps.use_token(token, settings)
         step.tell(f"Vault answered {status}")
     if status == _OK:
         raise StepError(

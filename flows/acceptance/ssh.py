@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _CONNECT_S = 10
 # In the order in which they import each other.
-_MODULES = ("engines", "jobs", "wire", "machine", "newcomer", "identity")
+_MODULES = ("engines", "jobs", "wire", "machine", "newcomer", "identity", "faults", "rotation")
 _PACKAGE = "flows.acceptance.remote"
 _SSH_FAILED = 255
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.acceptance.checks import boundaries, exposure, formation, tenancy, work
+from flows.acceptance.checks import boundaries, exposure, formation, loss, tenancy, work
 from flows.acceptance.model import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -59,4 +59,14 @@ CHECKS: tuple[Check, ...] = (
     Check("W6.own", "a job reads its own secret", work.w6_own, seconds=120),
     Check("W6.other", "a job is refused everybody else's secrets", work.w6_others, seconds=120),
     Check("W6.ttl", "a job's token is short-lived", work.w6_lifetime, seconds=120),
+    Check("L1", "losing a follower is not felt", loss.l1_follower, seconds=200, disruptive=True),
+    Check("L2", "losing the leader is not felt", loss.l2_leader, seconds=200, disruptive=True),
+    Check(
+        "L6",
+        "sites go on without the control site",
+        loss.l6_control,
+        seconds=240,
+        disruptive=True,
+        federated=True,
+    ),
 )

@@ -91,7 +91,8 @@ def admit(site: str, settings: Settings) -> Path | None:
     control = federation(settings).control_site
     with board().step(site, "admission") as step:
         token_file = join_token_file(site, settings)
-        if remote.call(remote.login(site, settings), "has_joined"):
+        listed = (settings.inventories / site / "hosts.yml").is_file()
+        if listed and remote.call(remote.login(site, settings), "has_joined"):
             token_file.unlink(missing_ok=True)
             step.tell("is a member")
             return None
@@ -167,12 +168,10 @@ def join_token_file(site: str, settings: Settings) -> Path:
     return folder / f"{site}.token"
 
 
-def token_use(site: str, token: str, settings: Settings, *, use_up: bool) -> int:
-    """Look a join token up, or try to use it; the HTTP status that Vault gives."""
-    del site  # the token says whose it is
+def use_token(token: str, settings: Settings) -> int:
+    """Try to exchange a join token; the HTTP status that Vault gives."""
     control = remote.login(federation(settings).control_site, settings)
-    request = {"do": "use" if use_up else "look", "token": token}
-    return int(remote.call(control, "join_token", request)["status"])
+    return int(remote.call(control, "join_token", {"do": "use", "token": token})["status"])
 
 
 def _play(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
@@ -49,7 +49,8 @@ destroy = task(sites.destroy)
 
 def side_by_side() -> TaskRunner[PrefectFuture[Any]]:
     """Threads for steps; how many of them may load this machine is the steps' own business."""
-    return ThreadPoolTaskRunner(max_workers=MOST_THREADS)
+    # Prefect's own types do not admit its own task runner.
+    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=MOST_THREADS))
 
 
 def begin(

@@ -40,7 +40,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 facts: dict[str, str] = {}
-"""site, host, control_site, control_address; set before any call."""
+"""site, host, control_site, control_address; set before any call.
+
+A function may set nomad_address (which server to ask) and vault_timeout_s for the calls it makes.
+"""
 
 _cache: dict[str, Any] = {}
 
@@ -85,11 +88,11 @@ def nomad(  # noqa: PLR0913 - a call, who makes it and where
     *,
     who: str = "management",
     cert: str = "operator",
-    address: str = "127.0.0.1",
+    address: str = "",
 ) -> Reply:
     """Call the Nomad API; `who` is management, none, or a community's name."""
     connection = http.client.HTTPSConnection(
-        address, 4646, timeout=CALL_S, context=tls_context(cert)
+        address or facts.get("nomad_address", "127.0.0.1"), 4646, timeout=CALL_S, context=tls_context(cert)
     )
     headers = {} if who == "none" else {"X-Nomad-Token": nomad_token(who)}
     return exchange(connection, method, path, body, headers)
@@ -111,7 +114,7 @@ def vault_at(
 ) -> Reply:
     """Call Vault at an address; `name` is what its certificate must say when not the address."""
     connection = http.client.HTTPSConnection(
-        address, 8200, timeout=CALL_S, context=tls_context("none", check_hostname=not name)
+        address, 8200, timeout=float(facts.get("vault_timeout_s", CALL_S)), context=tls_context("none", check_hostname=not name)
     )
     headers = {} if who == "none" else {"X-Vault-Token": vault_token(who)}
     return exchange(connection, method, path, body, headers)
@@ -233,15 +236,28 @@ def _leaves(value: Any) -> Iterator[str]:
         yield value
 
 
-def autopilot(wanted_tolerance: int, timeout_s: float) -> dict[str, Any]:
-    """The region's health, polled until it is healthy with that tolerance or time is up."""
+def autopilot(wanted_tolerance: int, timeout_s: float, healthy: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - as JSON
+    """The region's health, polled until it has that health and tolerance or time is up."""
     health: dict[str, Any] = {}
 
     def fit() -> bool:
         reply = nomad("GET", "/v1/operator/autopilot/health")
         if isinstance(reply["body"], dict):
             health.update(reply["body"])
-        return bool(health.get("Healthy")) and health["FailureTolerance"] == wanted_tolerance
+        return (health.get("Healthy"), health.get("FailureTolerance")) == (healthy, wanted_tolerance)
 
     wait_for(fit, timeout_s, pause_s=0.5)
     return health
+
+
+def region_alive(region: str, timeout_s: float) -> bool:
+    """Whether this server sees all servers of a region alive before time is up."""
+
+    def alive() -> bool:
+        reply = nomad("GET", "/v1/agent/members")
+        if reply["status"] != http.HTTPStatus.OK:
+            return False
+        states = [m["Status"] for m in reply["body"]["Members"] if m["Tags"]["region"] == region]
+        return bool(states) and set(states) == {"alive"}
+
+    return bool(wait_for(alive, timeout_s))

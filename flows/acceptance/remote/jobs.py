@@ -60,9 +60,9 @@ def job(job_id: str, namespace: str, groups: list[dict[str, Any]], node: str = "
     }
 
 
-def submit(content: dict[str, Any], *, who: str, address: str = "127.0.0.1") -> Reply:
+def submit(content: dict[str, Any], *, who: str) -> Reply:
     """Register a job; the caller purges it."""
-    return nomad("POST", "/v1/jobs", {"Job": content}, who=who, address=address)
+    return nomad("POST", "/v1/jobs", {"Job": content}, who=who)
 
 
 def purge(job_id: str, namespace: str) -> bool:

@@ -174,3 +174,26 @@ def shown_certificate(host: str, port: int, cert: str = "none", name: str = "") 
                 return hashlib.sha256(stream.getpeercert(binary_form=True) or b"").hexdigest()
     except OSError:
         return ""
+
+
+class Probed(TypedDict):
+    """How often a page was asked for, how often it did not come, and what came the first time."""
+
+    asked: int
+    failed: int
+    said: str
+
+
+def probe(pages: list[tuple[str, str]], until: float, every_s: float = 0.5) -> Probed:
+    """Ask for pages (address, host) in turn for `until` seconds."""
+    told: Probed = {"asked": 0, "failed": 0, "said": ""}
+    deadline = time.monotonic() + until
+    while time.monotonic() < deadline:
+        for address, host in pages:
+            page = _fetch(address, host, "/")
+            told["asked"] += 1
+            if page["status"] != http.HTTPStatus.OK:
+                told["failed"] += 1
+                told["said"] = told["said"] or f"{host}: {page['status']} {page['said'][:100]}"
+        time.sleep(every_s)
+    return told

@@ -1,0 +1,59 @@
+# The front door. Every target only calls the tools; `make help` lists them.
+.POSIX:
+.SUFFIXES:
+
+PYTHON = .venv/bin/python
+SUDO = $$(test "$$(id -u)" -eq 0 || echo sudo -E)
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: setup venv ## stand up control site and federated sites, run work on each
+	@$(MAKE) --no-print-directory -j 3 tools host-image images
+	@$(PYTHON) -m flows deploy
+
+test: demo ## everything that checks the project, the demo federation included
+	@$(PYTHON) -m pytest
+
+verify: venv ## acceptance checks against the running federation; ONLY="N4 W1" runs some
+	@$(PYTHON) -m flows verify $(ONLY)
+
+join-demo: venv ## have site pl join the running federation, under probes; SITE=name for another
+	@$(PYTHON) -m flows join $${SITE:-pl}
+
+retire: venv ## take a site out of the federation and remove its machines: SITE=name
+	@$(PYTHON) -m flows retire $${SITE:?name a site: make retire SITE=pl}
+
+down: venv ## remove everything that demo and join-demo made
+	@$(PYTHON) -m flows down
+
+env: venv ## print what a shell needs: eval "$$(make -s env)"; with SITE=name also for its engines
+	@$(PYTHON) -m flows env $(SITE)
+
+setup: ## install missing Debian packages, start Docker where nothing runs it
+	@sh tools/setup.sh
+
+venv: ## make .venv from requirements.lock; nothing to do when it is current
+	@sh tools/venv.sh
+
+tools: venv ## get the pinned engines: from PATH, release archives or a build
+	@$(PYTHON) -m tools
+
+host-image: venv ## make the image of a local machine
+	@$(SUDO) $(PYTHON) -m tools host-image
+
+images: venv ## make the demo's container image
+	@$(PYTHON) -m tools images
+
+lint: venv ## static checks, the same as pre-commit and .ci/run
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/pre-commit run --all-files
+
+bench: venv ## measure what the project promises; writes build/bench.json
+	@$(PYTHON) -m flows.bench
+
+lock: venv ## bring requirements.lock up to date with pyproject.toml
+	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group dev \
+	  --output-file requirements.lock pyproject.toml
+
+.PHONY: help demo test verify join-demo retire down env setup venv tools host-image images lint \
+  bench lock
