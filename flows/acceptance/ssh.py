@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 _CONNECT_S = 10
 # In the order in which they import each other.
-_MODULES = ("engines", "jobs", "wire", "machine", "newcomer", "identity", "faults", "rotation")
+_MODULES = ("engines", "jobs", "wire", "machine", "newcomer", "identity", "faults", "rotation",
+            "drift", "joined")  # fmt: skip
 _PACKAGE = "flows.acceptance.remote"
 _SSH_FAILED = 255
 
@@ -95,7 +96,12 @@ class Connections:
         ]
 
     def ask(
-        self, host: Host, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        self,
+        host: Host,
+        timeout_s: float,
+        function: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run a function of the remote package as root on a machine; raises RemoteError."""
         asked = {

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from flows.acceptance.checks import boundaries, exposure, formation, loss, tenancy, work
+from flows.acceptance.checks import (
+    boundaries,
+    code,
+    exposure,
+    formation,
+    joining,
+    loss,
+    rotation,
+    tenancy,
+    work,
+)
 from flows.acceptance.model import Check
 
 CHECKS: tuple[Check, ...] = (
     Check("F1", "every server sees every server alive", formation.f1_members),
-    Check("F2", "every region is healthy and can lose what its size allows", formation.f2_autopilot),
+    Check(
+        "F2", "every region is healthy and can lose what its size allows", formation.f2_autopilot
+    ),
     Check("F3", "requests for a region are forwarded from every other", formation.f3_forwarding),
     Check("F4", "every worker is ready and eligible, and nobody else", formation.f4_nodes),
     Check("F5", "datacenters see each other, one leader each", formation.f5_consul),
     Check("F6", "tokens replicate within 5 s", formation.f6_replication, federated=True),
     Check("F8", "communities' objects are alike in all regions", formation.f8_same_objects),
+    Check("F9", "deploying again changes nothing", code.f9_twice, seconds=400),
     Check("N1.token", "calls without a token are refused", boundaries.n1_token),
     Check("N1.tls", "handshakes without a certificate are ended", boundaries.n1_certificate),
     Check("N2.worker", "a worker cannot pose as a server", boundaries.n2_worker),
@@ -59,6 +72,16 @@ CHECKS: tuple[Check, ...] = (
     Check("W6.own", "a job reads its own secret", work.w6_own, seconds=120),
     Check("W6.other", "a job is refused everybody else's secrets", work.w6_others, seconds=120),
     Check("W6.ttl", "a job's token is short-lived", work.w6_lifetime, seconds=120),
+    Check("J0", "the last join was watched", joining.j0_probes),
+    Check("J1", "a site is one file of few inputs", joining.j1_inputs),
+    Check("J2.token", "a hand-over opens once", joining.j2_token),
+    Check("J2.time", "the last join was quick and its token is used up", joining.j2_time),
+    Check("J3", "the last join was not felt elsewhere", joining.j3_quiet),
+    Check("J4.held", "nodes got no work before they were let in", joining.j4_held),
+    Check("J4.gate", "an unfit node is not let in", joining.j4_gate, seconds=400, disruptive=True),
+    Check("J6", "interrupted joins converge", joining.j6_interrupted),
+    Check("J7.preflight", "a join that would fail is stopped", joining.j7_preflight, seconds=120),
+    Check("J7.taken", "taken names and networks are refused", joining.j7_admission, seconds=120),
     Check("L1", "losing a follower is not felt", loss.l1_follower, seconds=200, disruptive=True),
     Check("L2", "losing the leader is not felt", loss.l2_leader, seconds=200, disruptive=True),
     Check(
@@ -69,4 +92,24 @@ CHECKS: tuple[Check, ...] = (
         disruptive=True,
         federated=True,
     ),
+    Check("R1.keys", "one gossip key everywhere", rotation.r1_keys),
+    Check(
+        "R1.rotate",
+        "gossip keys change unfelt",
+        rotation.r1_rotate,
+        seconds=500,
+        disruptive=True,
+        federated=True,
+    ),
+    Check("R2.leaves", "certificates are short-lived and in use", rotation.r2_certificates),
+    Check(
+        "R2.renew",
+        "certificates are renewed unfelt",
+        rotation.r2_renew,
+        seconds=400,
+        disruptive=True,
+    ),
+    Check("I1", "drift is listed and undone", code.i1_drift, seconds=500, disruptive=True),
+    Check("I2", "check mode works and finds nothing", code.i2_check_mode, seconds=300),
+    Check("I5", "the code knows no site", code.i5_literals),
 )

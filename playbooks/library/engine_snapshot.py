@@ -26,8 +26,18 @@ description:
 options:
   state: {description: "saved or restored", type: str, required: true, choices: [saved, restored]}
   folder: {description: "Folder with the snapshots and manifest.json", type: path, required: true}
-  engines: {description: "name, url, path, token_header, token of each", type: list, elements: dict,
-    required: true}
+  engines:
+    description: The engines, in the order in which they are saved and restored
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name: {description: "consul, nomad or vault; also the file's name", type: str, required: true}
+      url: {description: "https://host:port or unix:///path of the engine", type: str,
+        required: true}
+      path: {description: "Its snapshot's path", type: str, required: true}
+      token_header: {description: "Header that carries the token", type: str, required: true}
+      token: {description: "A token that may take and restore snapshots", type: str, required: true}
   facts: {description: "What the manifest says and must say", type: dict, required: true}
 author: [Skerry]
 """
@@ -36,6 +46,13 @@ RETURN = r"""
 manifest: {description: The manifest, type: dict, returned: always}
 """
 
+ENGINE = {
+    "name": {"type": "str", "required": True},
+    "url": {"type": "str", "required": True},
+    "path": {"type": "str", "required": True},
+    "token_header": {"type": "str", "required": True, "no_log": False},
+    "token": {"type": "str", "required": True, "no_log": True},
+}
 CA = "/etc/skerry/pki/ca.pem"
 OPERATOR = "/etc/skerry/operator"
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -170,7 +187,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "required": True, "choices": ["saved", "restored"]},
             "folder": {"type": "path", "required": True},
-            "engines": {"type": "list", "elements": "dict", "required": True, "no_log": True},
+            "engines": {"type": "list", "elements": "dict", "required": True, "options": ENGINE},
             "facts": {"type": "dict", "required": True},
         },
         supports_check_mode=True,

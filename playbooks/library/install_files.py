@@ -27,6 +27,18 @@ options:
     type: list
     elements: dict
     required: true
+    suboptions:
+      dest: {description: "Where it is on the machine", type: path, required: true}
+      mode: {description: "Permission bits, octal, in quotes", type: str, required: true}
+      owner: {description: "Owner", type: str, default: root}
+      group: {description: "Group; the owner's namesake if absent", type: str}
+      directory: {description: "Make a directory", type: bool, default: false}
+      template: {description: "Template of the role, rendered on the controller", type: str}
+      src: {description: "File of the role, taken as it is", type: str}
+      content: {description: "The content itself", type: str}
+      content_b64: {description: "What the controller makes of the three", type: str}
+      secret: {description: "Show a digest instead of the content in diffs", type: bool,
+        default: false}
 author: [Skerry]
 """
 

@@ -49,6 +49,9 @@ skew_s: {description: "This clock minus the control site's, in seconds", type: f
 PORTS = {8200: "Vault", 8300: "Consul servers", 8302: "Consul gossip", 4647: "Nomad servers",
          4648: "Nomad gossip"}  # fmt: skip
 
+# A port that refuses datagrams says so within this time.
+REFUSAL_S = 0.5
+
 
 class Vault:
     """The federation's Vault: only looked at until its root is known, trusted by that from then."""
@@ -108,7 +111,7 @@ def gossip_closed(address: str, ports: dict[int, str]) -> list[str]:
     found = []
     for port, what in ports.items():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.settimeout(0.5)
+            probe.settimeout(REFUSAL_S)
             probe.connect((address, port))
             try:
                 probe.send(b"\0")

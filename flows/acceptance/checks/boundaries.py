@@ -51,7 +51,9 @@ def n1_certificate(context: Context) -> str:
         targets += [(h.private_address, NOMAD_HTTP) for h in site.workers]
         return context.ask((site.workers or site.servers)[0], wire.without_certificate, targets)
 
-    seen = [item for _, told in context.each(context.federation.sites, look) for item in told.items()]
+    seen = [
+        item for _, told in context.each(context.federation.sites, look) for item in told.items()
+    ]
     none_of(f"{target} {told}" for target, told in seen if not told.startswith("refused"))
     return f"{len(seen)} ports refused it, for instance {seen[0][0]} ({seen[0][1]})"
 
@@ -165,7 +167,12 @@ def n5_node(context: Context) -> str:
     def look(site: Site) -> list[str]:
         worker, other = site.workers[0], site.first.name
         service = {"Service": "check-intruder", "ID": "check-intruder"}
-        content = {"Node": other, "Address": "127.0.0.1", "Service": service, "SkipNodeUpdate": True}
+        content = {
+            "Node": other,
+            "Address": "127.0.0.1",
+            "Service": service,
+            "SkipNodeUpdate": True,
+        }
         new = {"Node": "check-intruder", "Address": "127.0.0.1"}
         put = {"engine": "consul", "method": "PUT"}
         path = "/v1/catalog/register"
@@ -187,6 +194,7 @@ def n5_node(context: Context) -> str:
 def n5_site(context: Context) -> str:
     """A site's own Consul tokens are worth nothing in another datacenter."""
     federation = context.federation
+
     def look(site: Site) -> list[str]:
         problems = []
         for who in ("agent", "service"):
@@ -214,7 +222,9 @@ def n6_plaintext(context: Context) -> str:
         targets.append((str(site.vars.fed_control_address), VAULT))
         return context.ask((site.servers)[-1], wire.plaintext, targets)
 
-    seen = [item for _, told in context.each(context.federation.sites, look) for item in told.items()]
+    seen = [
+        item for _, told in context.each(context.federation.sites, look) for item in told.items()
+    ]
     none_of(f"{target} {told}" for target, told in seen if not told.startswith("refused"))
     return f"{len(seen)} ports refuse plain HTTP"
 

@@ -26,7 +26,9 @@ _LARGEST = 32 * 1024 * 1024
 
 def n7_keys(context: Context) -> str:
     """No private key can be read by anybody but its owner."""
-    found = context.each(context.federation.hosts, lambda host: context.ask(host, machine.loose_keys))
+    found = context.each(
+        context.federation.hosts, lambda host: context.ask(host, machine.loose_keys)
+    )
     none_of(f"{host.name}: {loose}" for host, told in found for loose in told["loose"])
     keyless = [host.name for host, told in found if not told["keys"]]
     expect(not keyless, f"no key was found at all on {', '.join(keyless)}")

@@ -146,9 +146,7 @@ def f5_consul(context: Context) -> str:
             get("consul", "/v1/operator/raft/configuration"),
         )
         alive = 1
-        counted = Counter(
-            m["Tags"]["dc"] for m in body(wan, site.name) if m["Status"] == alive
-        )
+        counted = Counter(m["Tags"]["dc"] for m in body(wan, site.name) if m["Status"] == alive)
         problems = []
         wanted = {other.name: len(other.servers) for other in federation.seen_from(site)}
         if dict(counted) != wanted:
@@ -157,7 +155,9 @@ def f5_consul(context: Context) -> str:
         voters = sum(peer["Voter"] for peer in peers)
         leaders = sum(peer["Leader"] for peer in peers)
         if (voters, leaders, len(peers)) != (len(site.servers), 1, len(site.servers)):
-            problems.append(f"{site.name} has {len(peers)} peers, {voters} voters, {leaders} leaders")
+            problems.append(
+                f"{site.name} has {len(peers)} peers, {voters} voters, {leaders} leaders"
+            )
         return problems
 
     none_of(p for _, problems in context.each(federation.sites, look) for p in problems)

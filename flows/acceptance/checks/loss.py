@@ -49,7 +49,9 @@ class Watch:
             asking = pool.submit(self.context.ask, host, wire.probe, self.pages, seconds)
             said = work()
             probed = asking.result()
-        expect(not probed["failed"], f"{probed['failed']} of {probed['asked']} pages: {probed['said']}")
+        expect(
+            not probed["failed"], f"{probed['failed']} of {probed['asked']} pages: {probed['said']}"
+        )
         return f"{said}; {probed['asked']} pages, 0 failed; {self.unchanged()}"
 
     def unchanged(self) -> str:
@@ -125,8 +127,14 @@ def l2_leader(context: Context) -> str:
 
     said = watch.during(20.0, lose)
     told = measured[0]
-    expect(0 <= told["leader_s"] <= LEADER_S, f"new leader after {told['leader_s']:.1f} s {told['said']}")
-    expect(0 <= told["submit_s"] <= SUBMIT_S, f"first job after {told['submit_s']:.1f} s {told['said']}")
+    expect(
+        0 <= told["leader_s"] <= LEADER_S,
+        f"new leader after {told['leader_s']:.1f} s {told['said']}",
+    )
+    expect(
+        0 <= told["submit_s"] <= SUBMIT_S,
+        f"first job after {told['submit_s']:.1f} s {told['said']}",
+    )
     spare = (len(site.servers) - 1) // 2
     back = context.ask(site.first, engines.autopilot, spare, BACK_S)
     expect(back.get("FailureTolerance") == spare, f"{leader.name} did not come back: {back}")
@@ -144,7 +152,9 @@ def l6_control(context: Context) -> str:
         expect(told["vault_silent"], f"{site.name} still reached the control site's Vault")
         good = {"job": "running", "namespace": 200, "still_silent": True}
         good |= {f"consul {who} token": 200 for who in ("management", "agent")}
-        return [f"{site.name} {key}: {told[key]}" for key, want in good.items() if told[key] != want]
+        return [
+            f"{site.name} {key}: {told[key]}" for key, want in good.items() if told[key] != want
+        ]
 
     def lose() -> str:
         context.undo.callback(partial(context.ask, control, faults.thaw, CONTROL))
@@ -160,6 +170,8 @@ def l6_control(context: Context) -> str:
 
     said = watch.during(25.0, lose)
     for site in sites:
-        seen = context.ask(site.first, engines.region_alive, context.federation.control.name, BACK_S)
+        seen = context.ask(
+            site.first, engines.region_alive, context.federation.control.name, BACK_S
+        )
         expect(seen, f"{site.name} does not see {control.name} alive again")
     return said

@@ -31,7 +31,9 @@ def n4_raw_exec(context: Context) -> str:
         return problems
 
     none_of(p for _, found in context.each(context.federation.working, look) for p in found)
-    return f"{', '.join(drivers)} refused at submission in {len(context.federation.working)} regions"
+    return (
+        f"{', '.join(drivers)} refused at submission in {len(context.federation.working)} regions"
+    )
 
 
 def _does_not_start(context: Context, purpose: str, bad: Configs) -> str:
@@ -211,7 +213,9 @@ def n9_region(context: Context) -> str:
             get("nomad", "/v1/acl/token/self", who=who) for who in users
         ])  # fmt: skip
         problems = refusals([f"{site.name}'s {w} token in {o}" for w, o in asked], replies)
-        return problems + refusals([f"{site.name}'s {who} token at home" for who in users], home, OK)
+        return problems + refusals(
+            [f"{site.name}'s {who} token at home" for who in users], home, OK
+        )
 
     none_of(p for _, found in context.each(federation.sites, look) for p in found)
     return f"tokens of {len(federation.sites)} regions are refused in every other"

@@ -65,7 +65,9 @@ def w1_own_domain(context: Context) -> str:
     for _, node in nodes(context):
         owners.setdefault(node["Meta"].get("domain", ""), set()).add(node["Datacenter"])
     none_of(f"{d or 'no domain'}: {sorted(dcs)}" for d, dcs in owners.items() if len(dcs) != 1)
-    expect(len(owners) == len(context.federation.working), f"{len(owners)} domains: {sorted(owners)}")
+    expect(
+        len(owners) == len(context.federation.working), f"{len(owners)} domains: {sorted(owners)}"
+    )
     return f"{len(owners)} datacenters, {len(owners)} domains"
 
 
@@ -170,7 +172,9 @@ def w1_disk(context: Context) -> str:
         resources = node["NodeResources"]
         return float(resources["Disk"]["DiskMB"] / 1000 / resources["Cpu"]["TotalCpuCores"])
 
-    return judge(context, lambda _, n: found(n) > DISK_GB_PER_CORE, lambda n: f"{found(n):.0f} GB/core")
+    return judge(
+        context, lambda _, n: found(n) > DISK_GB_PER_CORE, lambda n: f"{found(n):.0f} GB/core"
+    )
 
 
 def w1_eligible(context: Context) -> str:
@@ -213,7 +217,9 @@ def w1_page(context: Context) -> str:
         if told["status"] != "running":
             return [f"{site.name}/{community}: {told['status']}"]
         pages = {
-            edge.name: context.ask(control, wire.fetch, edge.reachable_address, told["host"], "/", PAGE_S)
+            edge.name: context.ask(
+                control, wire.fetch, edge.reachable_address, told["host"], "/", PAGE_S
+            )
             for edge in site.edges
         }
         return [
@@ -252,7 +258,9 @@ def w6_own(context: Context) -> str:
 
     def look(site: Site) -> list[str]:
         told, _, value = _reading_job(context, site)
-        return [] if told["rendered"] == value else [f"{site.name}: rendered {told['rendered'][:80]}"]
+        return (
+            [] if told["rendered"] == value else [f"{site.name}: rendered {told['rendered'][:80]}"]
+        )
 
     none_of(p for _, problems in context.each(context.federation.working, look) for p in problems)
     return f"in {len(context.federation.working)} regions"

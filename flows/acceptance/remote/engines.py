@@ -81,7 +81,7 @@ def exchange(
         return {"status": status, "body": raw.decode(errors="replace").strip()}
 
 
-def nomad(  # noqa: PLR0913 - a call, who makes it and where
+def nomad(
     method: str,
     path: str,
     body: Any = None,
@@ -92,7 +92,10 @@ def nomad(  # noqa: PLR0913 - a call, who makes it and where
 ) -> Reply:
     """Call the Nomad API; `who` is management, none, or a community's name."""
     connection = http.client.HTTPSConnection(
-        address or facts.get("nomad_address", "127.0.0.1"), 4646, timeout=CALL_S, context=tls_context(cert)
+        address or facts.get("nomad_address", "127.0.0.1"),
+        4646,
+        timeout=CALL_S,
+        context=tls_context(cert),
     )
     headers = {} if who == "none" else {"X-Nomad-Token": nomad_token(who)}
     return exchange(connection, method, path, body, headers)
@@ -114,7 +117,10 @@ def vault_at(
 ) -> Reply:
     """Call Vault at an address; `name` is what its certificate must say when not the address."""
     connection = http.client.HTTPSConnection(
-        address, 8200, timeout=float(facts.get("vault_timeout_s", CALL_S)), context=tls_context("none", check_hostname=not name)
+        address,
+        8200,
+        timeout=float(facts.get("vault_timeout_s", CALL_S)),
+        context=tls_context("none", check_hostname=not name),
     )
     headers = {} if who == "none" else {"X-Vault-Token": vault_token(who)}
     return exchange(connection, method, path, body, headers)
@@ -236,7 +242,7 @@ def _leaves(value: Any) -> Iterator[str]:
         yield value
 
 
-def autopilot(wanted_tolerance: int, timeout_s: float, healthy: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - as JSON
+def autopilot(wanted_tolerance: int, timeout_s: float, healthy: bool = True) -> dict[str, Any]:
     """The region's health, polled until it has that health and tolerance or time is up."""
     health: dict[str, Any] = {}
 
@@ -244,7 +250,10 @@ def autopilot(wanted_tolerance: int, timeout_s: float, healthy: bool = True) -> 
         reply = nomad("GET", "/v1/operator/autopilot/health")
         if isinstance(reply["body"], dict):
             health.update(reply["body"])
-        return (health.get("Healthy"), health.get("FailureTolerance")) == (healthy, wanted_tolerance)
+        return (health.get("Healthy"), health.get("FailureTolerance")) == (
+            healthy,
+            wanted_tolerance,
+        )
 
     wait_for(fit, timeout_s, pause_s=0.5)
     return health

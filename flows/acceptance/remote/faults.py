@@ -95,7 +95,11 @@ def recovery(old: str, survivors: list[str], community: str, timeout_s: float) -
             facts["nomad_address"] = address
             answer = nomad("GET", "/v1/status/leader", who="none")
             leader = str(answer["body"] or "")
-            if answer["status"] == http.HTTPStatus.OK and leader and not leader.startswith(old + ":"):
+            if (
+                answer["status"] == http.HTTPStatus.OK
+                and leader
+                and not leader.startswith(old + ":")
+            ):
                 state["leader"] = leader
                 return True
         return False
@@ -116,7 +120,11 @@ def recovery(old: str, survivors: list[str], community: str, timeout_s: float) -
         submit_s = time.monotonic() - started if took else -1.0
     finally:
         wait_for(lambda: jobs.purge(job_id, community), timeout_s)
-    return {"leader_s": leader_s, "submit_s": submit_s, "said": f"{state['leader']} {state['said']}"}
+    return {
+        "leader_s": leader_s,
+        "submit_s": submit_s,
+        "said": f"{state['leader']} {state['said']}",
+    }
 
 
 def alone(community: str, domain: str, timeout_s: float) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def start(job_id: str, namespace: str, timeout_s: float) -> dict[str, str]:
         said = jobs.events(found[0]) if found else "not placed"
         return {"status": said[-400:], "rendered": ""}
     allocation = found[0]["ID"]
-    path = f"/v1/client/fs/cat/{allocation}?path={quote(f'{TASK}/local/probe')}&namespace={namespace}"
+    path = (
+        f"/v1/client/fs/cat/{allocation}?path={quote(f'{TASK}/local/probe')}&namespace={namespace}"
+    )
     shown = nomad("GET", path, who=namespace)
     return {
         "status": "running",

@@ -43,7 +43,9 @@ def group(title: str, config: dict[str, Any] | None = None, **task: Any) -> dict
     }
 
 
-def job(job_id: str, namespace: str, groups: list[dict[str, Any]], node: str = "") -> dict[str, Any]:
+def job(
+    job_id: str, namespace: str, groups: list[dict[str, Any]], node: str = ""
+) -> dict[str, Any]:
     """A service job of this site; `node` pins it to one machine."""
     wanted = [{"LTarget": "${meta.status}", "Operand": "=", "RTarget": "ready"}]
     if node:

@@ -20,8 +20,7 @@ SKIPPED = ("/var/lib/docker", "/var/lib/dpkg", "/var/lib/apt", "/var/cache", "/r
            "/var/lib/nomad/alloc_mounts")  # fmt: skip
 SECRET_KEYS = re.compile(r"(?i)^(token|secret.*|encrypt|agent|replication|initial_management)$")
 PRIVATE_KEY = re.compile(rb"^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----", re.MULTILINE)
-CONFIGURATIONS = ("/etc/consul.d/consul.json", "/etc/nomad.d/nomad.json",
-                  "/etc/skerry/site-credential.json", "/etc/skerry/vault-operator.json")  # fmt: skip
+CONFIGURED = ("/etc/consul.d", "/etc/nomad.d", "/etc/skerry")
 
 
 def files() -> Iterator[tuple[Path, int]]:
@@ -69,9 +68,9 @@ def loose_keys() -> dict[str, list[str]]:
 def own_secrets() -> set[str]:
     """Tokens and keys of this machine's engines; never leaves the machine."""
     found: set[str] = set()
-    for configuration in CONFIGURATIONS:
-        if Path(configuration).is_file():
-            found.update(_secret_values(read_json(configuration)))
+    for folder in CONFIGURED:
+        for file in Path(folder).glob("*.json"):
+            found.update(_secret_values(read_json(str(file))))
     return found
 
 
@@ -124,7 +123,7 @@ def _command(process: Path) -> str:
 
 def run(argv: list[str], timeout_s: float = COMMAND_S) -> dict[str, Any]:
     """Run a command as root; rc, out and err."""
-    done = subprocess.run(  # noqa: S603 - a list, no shell
+    done = subprocess.run(
         argv, capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s
     )
     return {"rc": done.returncode, "out": done.stdout, "err": done.stderr}
@@ -134,7 +133,9 @@ def service_states(names: list[str]) -> dict[str, str]:
     """ActiveState and the moment of the last start of units, as one word each."""
     told = {}
     for name in names:
-        shown = run(["systemctl", "show", name, "-p", "ActiveState,MainPID,ActiveEnterTimestampMonotonic"])
+        shown = run(
+            ["systemctl", "show", name, "-p", "ActiveState,MainPID,ActiveEnterTimestampMonotonic"]
+        )
         told[name] = " ".join(shown["out"].split())
     return told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -59,12 +60,20 @@ def _ring(name: str, salt: str, listed: dict[str, Any]) -> Ring:
 
 
 def keys_on_disk(salt: str) -> dict[str, str]:
-    """Digests of the gossip keys in this machine's configuration."""
-    found = {"consul": _digest(salt, read_json("/etc/consul.d/consul.json")["encrypt"])}
-    if Path("/etc/nomad.d/nomad.json").is_file():
-        key = read_json("/etc/nomad.d/nomad.json").get("server", {}).get("encrypt")
-        if key:
-            found["nomad"] = _digest(salt, key)
+    """Digests of the gossip keys in this machine's configuration and in engines' own keyrings."""
+    found = {}
+    for engine, folder in (("consul", "/etc/consul.d"), ("nomad", "/etc/nomad.d")):
+        for file in sorted(Path(folder).glob("*.json")):
+            content = read_json(str(file))
+            key = content.get("encrypt")
+            if isinstance(content.get("server"), dict):
+                key = content["server"].get("encrypt")
+            if key:
+                found[f"{engine} {file.name}"] = _digest(salt, key)
+    for engine, folder in (("consul", "/var/lib/consul/serf"), ("nomad", "/var/lib/nomad/server")):
+        for file in sorted(Path(folder).glob("*.keyring")):
+            for number, key in enumerate(json.loads(file.read_text())):
+                found[f"{engine} {file.name} {number}"] = _digest(salt, key)
     return found
 
 

@@ -75,7 +75,7 @@ def _plain(host: str, port: int) -> str:
         return f"not reached: {error}"
     if not answer:
         return "refused: closed without an answer"
-    if b" 400 " in answer and b"HTTPS server" in answer or answer[:1] == b"\x15":
+    if (b" 400 " in answer and b"HTTPS server" in answer) or answer[:1] == b"\x15":
         return "refused: TLS only"
     return f"accepted: {answer[:60]!r}"
 

@@ -58,7 +58,7 @@ def run() -> Callable[..., dict[str, Any]]:
 
     def call(module: ModuleType, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         printed = io.StringIO()
-        given = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
+        given = {"_ansible_check_mode": check, "_ansible_diff": True, **arguments}
         with (
             patch_module_args(given),
             contextlib.redirect_stdout(printed),
@@ -120,7 +120,7 @@ def handler_for(answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, byt
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_PUT = do_DELETE = serve
+        do_GET = do_POST = do_PUT = do_DELETE = serve  # noqa: N815 -- http.server names them
 
         def address_string(self) -> str:
             return "peer"
@@ -225,6 +225,13 @@ def authority(new_authority: Callable[[str], Authority]) -> Authority:
     return new_authority("root")
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing when a client does not like its certificate."""
+
+    def handle_error(self, *_args: object) -> None:
+        """Leave it to the client's side of the test."""
+
+
 @pytest.fixture
 def tls_server(authority: Authority) -> Iterator[Callable[..., None]]:
     """Serve HTTPS at an address and port with a certificate of `authority`."""
@@ -236,7 +243,7 @@ def tls_server(authority: Authority) -> Iterator[Callable[..., None]]:
         answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]],
     ) -> None:
         cert, key = authority.server(address)
-        server = ThreadingHTTPServer((address, port), handler_for(answer))
+        server = QuietServer((address, port), handler_for(answer))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
         server.socket = context.wrap_socket(

@@ -75,7 +75,7 @@ def test_an_engine_that_cannot_be_reached_is_given_up_after_its_time(
     monkeypatch.setattr(engine_api.time, "monotonic", lambda: next(ticks))
     api = engine_api.Api(f"unix://{tmp_path}/none", retry_s=45)
 
-    with pytest.raises(engine_api.ApiError, match="not reached: .*No such file"):
+    with pytest.raises(engine_api.ApiError, match=r"not reached: .*No such file"):
         api.call("GET", "/v1/x")
 
     assert next(ticks) == 60

@@ -50,13 +50,6 @@ def test_a_write_that_comes_between_is_an_error_and_not_overwritten(secrets, run
     assert "check-and-set" in result["msg"]
 
 
-def test_a_deleted_version_counts_as_empty_but_keeps_its_number(secrets, run, engine):
-    # KV v2 answers 404 with the metadata of the deleted version.
-    engine.on["GET", PATH] = lambda _body: (404, {"data": {"data": None}})
-
-    assert run(secrets, url=engine.url, path=PATH, want={"id": "uuid"})["changed"] is True
-
-
 def test_check_mode_makes_values_for_the_run_and_writes_none(secrets, run, engine):
     result = run(secrets, check=True, url=engine.url, path=PATH, want={"id": "uuid"})
 

@@ -1,0 +1,139 @@
+"""F9, I: the code says what there is, sees what is different, and knows no site by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+
+from flows.acceptance import plays
+from flows.acceptance.checks.formation import body, calls, get
+from flows.acceptance.federation import Federation, Site
+from flows.acceptance.model import Context, expect, none_of
+from flows.acceptance.remote import drift
+from infra.settings import CHECKOUT
+
+CODE = ("flows", "infra", "playbooks", "tosca")
+SUFFIXES = {".py", ".yml", ".yaml", ".j2", ".service", ".conf", ".json"}
+
+
+def _names(federation: Federation) -> list[str]:
+    return [federation.control.name, *(site.name for site in federation.members)]
+
+
+def f9_twice(context: Context) -> str:
+    """Deploying all sites again changes nothing on any host."""
+    names = _names(context.federation)
+    first = plays.deploy(context, "deploy-site", names)
+    # What the first run may still find to do, the second may not.
+    changed = plays.deploy(context, "deploy-site", names) if first else 0
+    expect(not changed, f"the second run changed {changed} things")
+    return f"0 changed on {len(context.federation.hosts)} machines" + (
+        f" (the run before changed {first})" if first else ""
+    )
+
+
+def i2_check_mode(context: Context) -> str:
+    """`--check --diff` goes through every role on every site and finds nothing."""
+    done = plays.dry(context, "deploy-site", _names(context.federation))
+    expect(not done.failed, f"it fails: {done.printed[-400:]}")
+    expect(done.changed, "it printed no recap")
+    none_of(f"{host}: {count} differences" for host, count in done.changed.items() if count)
+    return f"0 differences on {len(done.changed)} machines"
+
+
+def i1_drift(context: Context) -> str:
+    """Edits by hand are listed with host, file and difference, and the next deploy undoes them."""
+    site = context.federation.working[-1]
+    worker, edge, community = site.workers[0], site.edges[0], site.communities[-1]
+    file = "/etc/nomad.d/nomad.json"
+    context.undo.callback(partial(_put_right, context, site, community))
+    original = context.ask(worker, drift.edit, file, '"log_level": "INFO"', '"log_level": "TRACE"')
+    context.undo.callback(partial(context.ask, worker, drift.restore, file, original))
+    _widen(context, site, community)
+    context.ask(edge, drift.stop, "consul")
+    context.undo.callback(partial(context.ask, edge, drift.start, "consul"))
+    told = plays.dry(context, "deploy-site", [site.name])
+    problems = []
+    if not told.failed and not told.changed.get(worker.name):
+        problems.append(f"nothing is listed for {worker.name}")
+    wanted = {
+        "the file": file,
+        "the difference": "TRACE",
+        "the namespace": f"namespace {community}",
+    }
+    problems += [
+        f"{what} is not listed" for what, text in wanted.items() if text not in told.printed
+    ]
+    if not told.changed.get(edge.name):
+        problems.append(f"the stopped agent of {edge.name} is not listed")
+    none_of(problems)
+    fixed = plays.deploy(context, "deploy-site", [site.name])
+    after = plays.dry(context, "deploy-site", [site.name])
+    left = {host: count for host, count in after.changed.items() if count}
+    expect(not after.failed and not left, f"after the deploy there is still: {left}")
+    _, drivers = _capabilities(context, site, community)
+    expect(drivers == ["docker"], f"namespace {community} allows {drivers}")
+    return f"3 edits on {site.name} listed with file and difference; {fixed} tasks undid them"
+
+
+def _capabilities(
+    context: Context, site: Site, community: str
+) -> tuple[dict[str, object], list[str]]:
+    (reply,) = calls(context, site.first, get("nomad", f"/v1/namespace/{community}"))
+    space = body(reply, community)
+    return space, space["Capabilities"]["EnabledTaskDrivers"]
+
+
+def _widen(context: Context, site: Site, community: str) -> None:
+    space, drivers = _capabilities(context, site, community)
+    wide = json.loads(json.dumps(space))
+    wide["Capabilities"] = {"EnabledTaskDrivers": [*drivers, "raw_exec"]}
+    _write(context, site, wide)
+
+
+def _write(context: Context, site: Site, space: dict[str, object]) -> None:
+    path = f"/v1/namespace/{space['Name']}"
+    write = {"engine": "nomad", "method": "POST", "path": path, "body": space}
+    body(calls(context, site.first, write)[0], path)
+
+
+def _put_right(context: Context, site: Site, community: str) -> None:
+    space, drivers = _capabilities(context, site, community)
+    if drivers != ["docker"]:
+        narrow = json.loads(json.dumps(space))
+        narrow["Capabilities"] = {
+            "EnabledTaskDrivers": ["docker"],
+            "DisabledTaskDrivers": ["raw_exec", "exec", "java", "qemu"],
+        }
+        _write(context, site, narrow)
+
+
+def i5_literals(context: Context) -> str:
+    """No address, domain or machine of this federation stands in the code."""
+    patterns = _literals(context.federation)
+    problems, files = [], 0
+    for folder in CODE:
+        for path in sorted((CHECKOUT / folder).rglob("*")):
+            if path.suffix not in SUFFIXES or not path.is_file():
+                continue
+            files += 1
+            text = path.read_text(errors="replace")
+            problems += [
+                f"{path.relative_to(CHECKOUT)} holds {found[0]}"
+                for pattern in patterns
+                if (found := pattern.search(text))
+            ]
+    none_of(problems)
+    return f"{files} files, {len(patterns)} patterns"
+
+
+def _literals(federation: Federation) -> list[re.Pattern[str]]:
+    shared = federation.control.vars
+    networks = {str(shared.fed_wide_area_cidr.network_address)}
+    networks |= {str(site.vars.fed_private_cidr.network_address) for site in federation.sites}
+    words = {shared.fed_name, shared.fed_domain, *(host.name for host in federation.hosts)}
+    prefixes = {network.rsplit(".", 1)[0] + "." for network in networks}
+    return [re.compile(rf"\b{re.escape(word)}\b") for word in sorted(words)] + [
+        re.compile(rf"\b{re.escape(prefix)}\d") for prefix in sorted(prefixes)
+    ]
