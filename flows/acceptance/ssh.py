@@ -1,4 +1,4 @@
-"""Runs the functions of `flows.acceptance.remote` on machines, over SSH connections that are kept."""
+"""Runs functions of `flows.acceptance.remote` on machines, over SSH connections that are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from flows.acceptance.federation import Host
 from flows.errors import StepError
@@ -67,7 +67,7 @@ class Connections:
             for name in _MODULES
         ]
 
-    def __enter__(self) -> Connections:
+    def __enter__(self) -> Self:
         """Give itself."""
         return self
 
@@ -126,7 +126,7 @@ class Connections:
             )
         except ProcessError as error:
             raise RemoteError(error.what, where=host.name, remedy=error.remedy) from error
-        return self._value(host, function.__name__, done)
+        return cast(T, self._value(host, function.__name__, done))
 
     def _value(self, host: Host, function: str, done: process.Completed) -> Any:
         try:

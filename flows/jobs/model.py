@@ -133,6 +133,8 @@ class Job(Model):
                     "Path": service.health_path,
                     "Interval": 5 * _SECOND_NS,
                     "Timeout": 2 * _SECOND_NS,
+                    # One slow answer of a busy machine takes nothing off the network.
+                    "FailuresBeforeCritical": 2,
                 }
             ],
         }

@@ -143,10 +143,11 @@ def revoke(site: str, settings: Settings) -> int:
     """Take back what the site was given; returns how many tasks changed something."""
     control = federation(settings).control_site
     with board().step(site, "revocation") as step, _heavy:
-        values = {"revoke_site": site}
-        return ansible.play(
-            "revoke-site", [control], settings, values=values, tell=step.tell
-        ).changed
+        result = ansible.play(
+            "revoke-site", [control], settings, values={"revoke_site": site}, tell=step.tell
+        )
+        step.tell(f"{result.changed} changed")
+        return result.changed
 
 
 def destroy(site: str, settings: Settings) -> bool:

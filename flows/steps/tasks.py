@@ -65,11 +65,13 @@ def settle(futures: Iterable[PrefectFuture[Any]]) -> None:
     told: list[FlowError | InfraError | ToscaError] = []
     for future in futures:
         future.wait()
-        # A step whose predecessor failed has nothing of its own to say.
+        # A step whose predecessor failed never began, and has nothing of its own to say.
+        if not future.state.is_final() or future.state.is_completed():
+            continue
         error = future.result(raise_on_failure=False)
         if isinstance(error, FlowError | InfraError | ToscaError):
             told.append(error)
-        elif isinstance(error, Exception) and future.state.is_failed():
+        else:
             told.append(StepError(f"a defect in this program: {type(error).__name__}: {error}"))
     if len(told) == 1:
         raise told[0]

@@ -34,6 +34,11 @@ options:
       at: {description: "Dotted path to the object inside the answer", type: str, default: ""}
       want: {description: "What must be found there", type: dict, default: {}}
       write_path: {description: "Where it is written; same as path if absent", type: str}
+      update_path:
+        description: Where one that exists is written; {Key} stands for a value of the object's own
+        type: str
+      update_key: {description: "Key of an existing object whose value is appended to write_path,
+        for engines that name their objects themselves", type: str}
       method: {description: "How it is written", type: str, default: POST}
       body: {description: "What is written; same as want if absent", type: dict}
       state:
@@ -55,6 +60,8 @@ OBJECT = {
     "at": {"type": "str", "default": ""},
     "want": {"type": "dict", "default": {}},
     "write_path": {"type": "str"},
+    "update_key": {"type": "str", "no_log": False},
+    "update_path": {"type": "str"},
     "method": {"type": "str", "default": "POST"},
     "body": {"type": "dict"},
     "state": {"type": "str", "default": "present", "choices": ["present", "created", "absent"]},
@@ -105,7 +112,10 @@ def settle(api: Api, item: dict[str, Any], *, check: bool) -> bool:
         return False
     if not check:
         body = item["want"] if item["body"] is None else item["body"]
-        api.call(item["method"], item["write_path"] or item["path"], body)
+        path = item["write_path"] or item["path"]
+        if have is not None and item["update_path"]:
+            path = item["update_path"].format_map(have)
+        api.call(item["method"], path, body)
     return True
 
 

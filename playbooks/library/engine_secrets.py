@@ -27,7 +27,7 @@ options:
   client_key: {description: "Unused with Vault", type: path}
   retry_s: {description: "How long an unreachable Vault is waited for, in seconds", type: float,
     default: 30}
-  path: {description: "KV v2 data path, for example /v1/kv/data/sites/es/engines", type: str,
+  path: {description: "KV v2 data path, for example /v1/kv/data/sites/SITE/engines", type: str,
     required: true}
   want:
     description: Name to kind; kind is uuid, key32 (32 random bytes, base64) or pair (two UUIDs)

@@ -40,7 +40,7 @@ def n1_token(context: Context) -> str:
         return refusals([f"{site.name} {engine} {path}" for engine, path in paths], replies)
 
     none_of(p for _, found in context.each(context.federation.sites, look) for p in found)
-    return f"{len(paths)} calls refused with {FORBIDDEN} in each of {len(context.federation.sites)} sites"
+    return f"{len(paths)} calls in each of {len(context.federation.sites)} sites refused"
 
 
 def n1_certificate(context: Context) -> str:
@@ -175,16 +175,15 @@ def n5_node(context: Context) -> str:
         }
         new = {"Node": "check-intruder", "Address": "127.0.0.1"}
         put = {"engine": "consul", "method": "PUT"}
-        path = "/v1/catalog/register"
+        asked = [(who, entry) for who in ("agent", "service") for entry in (content, new)]
         tries = [
-            put | {"path": path, "body": entry, "who": who}
-            for who in ("agent", "service")
-            for entry in (content, new)
+            put | {"path": "/v1/catalog/register", "body": entry, "who": who}
+            for who, entry in asked
         ]
         gone = put | {"path": "/v1/catalog/deregister"}
         for entry in ({"Node": other, "ServiceID": "check-intruder"}, {"Node": "check-intruder"}):
             context.undo.callback(partial(calls, context, site.first, gone | {"body": entry}))
-        names = [f"{worker.name} as {t['who']} for {t['body']['Node']}" for t in tries]
+        names = [f"{worker.name}'s {who} token for {entry['Node']}" for who, entry in asked]
         return refusals(names, calls(context, worker, *tries))
 
     none_of(p for _, found in context.each(context.federation.working, look) for p in found)

@@ -183,7 +183,7 @@ def j7_admission(context: Context) -> str:
         "network": ("check-newcomer", str(taken.vars.fed_private_cidr), free),
         "name": (taken.name, "192.0.2.0/24", "198.51.100.0/28"),
     }
-    problems = []
+    problems, nowhere = [], Path("/nonexistent")
     for what, (name, private, wide) in tries.items():
         entry = {"name": name, "inputs": {"private_cidr": private, "wide_area_cidr": wide}}
         said = plays.refused(
@@ -192,7 +192,7 @@ def j7_admission(context: Context) -> str:
             [federation.control.name],
             admit_site=name,
             admitted=entry,
-            join_token_file="/nonexistent/token",
+            join_token_file=str(nowhere),
         )
         if taken.name not in said:
             problems.append(f"a taken {what} was refused with: {said[:200] or 'nothing'}")

@@ -84,7 +84,7 @@ def l1_follower(context: Context) -> str:
     """A follower is killed and stays away for a while: nobody notices, and it comes back."""
     site = _big_site(context)
     leader = _leader(context, site)
-    victim = [server for server in site.servers if server not in (leader, site.first)][0]
+    victim = next(one for one in site.servers if one not in (leader, site.first))
     spare = (len(site.servers) - 1) // 2
     watch = Watch(context, [site])
 

@@ -24,7 +24,7 @@ def _rings(context: Context, salt: str) -> list[rotation.Ring]:
 
 
 def _in_use(context: Context, salt: str) -> dict[str, str]:
-    """The digests of the keys in use; fails unless every member has exactly one and it is on disk."""
+    """Digests of the keys in use; fails unless every member has exactly one, also on its disk."""
     federation = context.federation
     wanted = context.ask(federation.control.first, rotation.keys_in_vault, salt)
     problems = []

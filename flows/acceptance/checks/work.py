@@ -20,6 +20,7 @@ TAGS = {"cpu", "gpu"}
 RESERVED_MIB = 256
 DISK_GB_PER_CORE = 5
 TTL_S = 3600
+FORBIDDEN = 403
 
 
 def nodes(context: Context) -> list[tuple[Site, Node]]:
@@ -279,10 +280,11 @@ def w6_others(context: Context) -> str:
         worker = named[told["node"]]
         has = context.ask(worker, identity.rights, told["allocation"], list(wanted), writes)
         problems = [f"{p}: {s}" for p, s in has["reads"].items() if s != wanted[p]]
-        return problems + [f"writing {p}: {s}" for p, s in has["writes"].items() if s != 403]  # noqa: PLR2004
+        written = {p: s for p, s in has["writes"].items() if s != FORBIDDEN}
+        return problems + [f"writing {path}: {status}" for path, status in written.items()]
 
     none_of(p for _, problems in context.each(context.federation.working, look) for p in problems)
-    return f"own secret read, 5 others' and 4 writes refused in {len(context.federation.working)} regions"
+    return f"own read, 5 others' and 4 writes refused in {len(context.federation.working)} regions"
 
 
 def w6_lifetime(context: Context) -> str:

@@ -8,7 +8,7 @@ from flows.acceptance.remote.machine import run
 
 
 def edit(file: str, old: str, new: str) -> bool:
-    """Replace a text in a file, keeping a copy beside it; raises RuntimeError when it is not there."""
+    """Replace a text in a file, keeping a copy beside it; raises RuntimeError without that text."""
     path = Path(file)
     content = path.read_text()
     if old not in content:

@@ -36,7 +36,7 @@ def hold_down(unit: str, seconds: int) -> None:
     folder = _RUNTIME / f"{unit}.service.d"
     folder.mkdir(parents=True, exist_ok=True)
     drop_in = folder / "skerry-check.conf"
-    undo = f"rm -f {drop_in}; systemctl daemon-reload; systemctl reset-failed {unit}; systemctl start {unit}"
+    undo = f"rm -f {drop_in}; systemctl daemon-reload; systemctl start {unit}"
     _undo_later(unit, seconds, undo)
     drop_in.write_text("[Service]\nRestart=no\n")
     run(["systemctl", "daemon-reload"])
@@ -136,7 +136,7 @@ def alone(community: str, domain: str, timeout_s: float) -> dict[str, Any]:
         engines.nomad_token(who)
     for who in ("management", "agent"):
         engines._cache[f"consul/{who}"] = engines.consul_token(who)  # noqa: SLF001 - same program
-    silent = wait_for(lambda: _silent(), timeout_s)
+    silent = wait_for(_silent, timeout_s)
     told: dict[str, Any] = {"vault_silent": bool(silent)}
     if not silent:
         return told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import http.client
 import ssl
@@ -61,7 +61,7 @@ def _moment(events: list[dict[str, Any]], text: str) -> float:
     for event in events:
         if text in event["Message"]:
             stamp = event["Timestamp"][:19]
-            return datetime.datetime.fromisoformat(f"{stamp}+00:00").timestamp()
+            return dt.datetime.fromisoformat(f"{stamp}+00:00").timestamp()
     return 0.0
 
 

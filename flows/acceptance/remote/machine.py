@@ -13,7 +13,7 @@ from flows.acceptance.remote.engines import read_json
 
 COMMAND_S = 60
 LARGEST = 4 * 1024 * 1024
-SEARCHED = ("/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr/local", "/var")
+SEARCHED = ("/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr/local", "/var")  # noqa: S108 - it is searched
 # Packages' files, and containers' own file systems, which other machines' operators never filled.
 SKIPPED = ("/var/lib/docker", "/var/lib/dpkg", "/var/lib/apt", "/var/cache", "/run/docker",
            "/run/containerd", "/usr/local/bin", "/var/lib/containerd", "/run/systemd/io.systemd",
@@ -92,14 +92,17 @@ def exposed_secrets() -> dict[str, Any]:
     and the journal. Gives how many secrets were looked for and the places, never a value.
     """
     needles = [secret.encode() for secret in own_secrets()]
-    found = []
-    for path, mode in files():
-        if mode & 0o004 and _holds(path, needles) and reachable(path):
-            found.append(f"file {path} ({mode & 0o777:04o})")
-    for process in Path("/proc").glob("[0-9]*"):
-        for part in ("environ", "cmdline"):
-            if _holds(process / part, needles):
-                found.append(f"{part} of {_command(process)}")
+    found = [
+        f"file {path} ({mode & 0o777:04o})"
+        for path, mode in files()
+        if mode & 0o004 and _holds(path, needles) and reachable(path)
+    ]
+    found += [
+        f"{part} of {_command(process)}"
+        for process in Path("/proc").glob("[0-9]*")
+        for part in ("environ", "cmdline")
+        if _holds(process / part, needles)
+    ]
     journal = run(["journalctl", "--output=cat", "--no-pager"])["out"].encode()
     if any(needle in journal for needle in needles):
         found.append("the journal")
@@ -149,3 +152,11 @@ def journal_since(unit: str, since: float, needle: str) -> int:
 def now() -> float:
     """This machine's clock, Unix seconds."""
     return float(json.loads(run(["date", "+%s"])["out"]))
+
+
+def write(file: str, content: str) -> None:
+    """Replace a file's content; owner and mode stay, a new one is root's alone."""
+    path = Path(file)
+    if not path.exists():
+        path.touch(mode=0o600)
+    path.write_text(content)

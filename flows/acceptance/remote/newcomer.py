@@ -104,7 +104,8 @@ def _prepare(folder: Path, name: str, introduction: str) -> None:
         "tls": {"http": True, "rpc": True, "ca_file": "/etc/skerry/pki/ca.pem",
                 "cert_file": certificate, "key_file": key, "verify_server_hostname": True},
         "client": {"enabled": True, "servers": ["127.0.0.1:4647"], "options": {
-            "driver.allowlist": "none", "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"}},
+            "driver.allowlist": "none",
+            "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"}},
     }  # fmt: skip
     (folder / "nomad.json").write_text(json.dumps(configuration))
     if introduction != "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 import ssl
@@ -160,17 +161,16 @@ def _fetch(address: str, host: str, path: str) -> Page:
         return {"status": 0, "said": f"{type(error).__name__}: {error}"}
 
 
-def shown_certificate(host: str, port: int, cert: str = "none", name: str = "") -> str:
+def shown_certificate(host: str, port: int) -> str:
     """SHA-256 of the certificate a TLS port shows, or empty when it shows none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    ask_tls = {of: byte for of, byte, _ in RAFT.values()}
     try:
         with socket.create_connection((host, port), CALL_S) as raw:
-            if port in (RAFT["nomad"][0], RAFT["consul"][0]):
-                raw.sendall(bytes([RAFT["nomad" if port == RAFT["nomad"][0] else "consul"][1]]))
-            with context.wrap_socket(raw, server_hostname=name or None) as stream:
-                import hashlib
-
+            if port in ask_tls:
+                raw.sendall(bytes([ask_tls[port]]))
+            with context.wrap_socket(raw) as stream:
                 return hashlib.sha256(stream.getpeercert(binary_form=True) or b"").hexdigest()
     except OSError:
         return ""

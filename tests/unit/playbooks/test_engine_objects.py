@@ -56,6 +56,17 @@ def test_an_object_is_read_where_it_is_and_written_where_it_is_made(objects, run
     assert engine.calls[-1] == ("PUT", "/v1/all/mine", {"type": "kv", "more": 1})
 
 
+def test_an_object_that_the_engine_named_is_updated_under_that_name(objects, run, engine):
+    entry = one(path="/v1/policy/name/x", want={"Rules": "new"}, write_path="/v1/policy",
+                update_key="ID", method="PUT")  # fmt: skip
+    created = run(objects, url=engine.url, objects=entry)
+    engine.objects["/v1/policy/name/x"] = {"ID": "1234", "Rules": "old"}
+    updated = run(objects, url=engine.url, objects=entry)
+
+    assert (created["changed"], updated["changed"]) == (True, True)
+    assert engine.writes == [("PUT", "/v1/policy"), ("PUT", "/v1/policy/1234")]
+
+
 def test_an_object_to_be_created_is_left_alone_when_it_is_there(objects, run, engine):
     engine.objects["/v1/thing"] = {"a": "of its own"}
 

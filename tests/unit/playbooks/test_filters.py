@@ -53,7 +53,8 @@ def test_a_name_that_is_taken_is_refused_with_the_way_out(conflicts):
             id="a network around two others",
         ),
         pytest.param(asked(wide="198.51.100.24/29"), ["198.51.100.16/28 of site bb"], id="a part"),
-        pytest.param(asked(private="198.51.100.0/24"), ["wide-area block 198.51.100.0/28 of site aa",
+        pytest.param(asked(private="198.51.100.0/24"),
+            ["wide-area block 198.51.100.0/28 of site aa",
                      "wide-area block 198.51.100.16/28 of site bb"], id="a network of two kinds"),
     ],
 )  # fmt: skip
