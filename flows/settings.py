@@ -61,6 +61,8 @@ class Server:
 
     def start(self) -> None:
         """Start it and return at once."""
+        home = self.settings.state / "prefect"
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         threading.Thread(target=self._run, daemon=True).start()
 
     def await_ready(self) -> None:

@@ -37,8 +37,6 @@ options:
       update_path:
         description: Where one that exists is written; {Key} stands for a value of the object's own
         type: str
-      update_key: {description: "Key of an existing object whose value is appended to write_path,
-        for engines that name their objects themselves", type: str}
       method: {description: "How it is written", type: str, default: POST}
       body: {description: "What is written; same as want if absent", type: dict}
       state:
@@ -60,7 +58,6 @@ OBJECT = {
     "at": {"type": "str", "default": ""},
     "want": {"type": "dict", "default": {}},
     "write_path": {"type": "str"},
-    "update_key": {"type": "str", "no_log": False},
     "update_path": {"type": "str"},
     "method": {"type": "str", "default": "POST"},
     "body": {"type": "dict"},

@@ -12,7 +12,7 @@ import pytest
 
 from flows import acceptance
 from flows.acceptance.federation import load
-from flows.acceptance.remote import engines, faults, joined, machine
+from flows.acceptance.remote import engines, faults, machine
 from flows.acceptance.ssh import Connections
 from infra import settings as infra_settings
 
@@ -309,10 +309,16 @@ def test_a_community_policy_that_is_too_wide_fails_n9(demo, undo):
 
 
 def test_a_node_that_serves_no_community_fails_w1(demo, undo):
-    worker = demo.last.workers[0].name
-    undo.callback(demo.ask, demo.last.first, joined.mark, worker, admitted=True)
-    demo.ask(demo.last.first, joined.mark, worker, admitted=False)
-    demo.fails("W1.N5", worker, patience=PATIENCE_S)
+    worker = demo.last.workers[0]
+    edited(
+        demo,
+        undo,
+        worker,
+        "/etc/nomad.d/nomad.json",
+        lambda content: content["client"]["meta"].update(namespace=""),
+        "systemctl restart nomad",
+    )
+    demo.fails("W1.N5", worker.name, patience=PATIENCE_S)
     undo.close()
     demo.passes("W1.N5")
 

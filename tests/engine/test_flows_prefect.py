@@ -1,6 +1,10 @@
 """Steps as Prefect tasks, with a Prefect API of their own."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +13,8 @@ from prefect import flow, task
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.errors import FlowError, HostUnreachableError, StackError, StepError
-from flows.settings import Server
 from flows.steps import tasks
-from infra import settings
+from infra.settings import CHECKOUT
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,16 +87,24 @@ def test_only_a_broken_way_is_tried_again(error: StepError, tries: int) -> None:
 
 
 def test_a_server_of_our_own_answers_and_ends_with_its_process(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        server = Server(settings.load({"HOME": str(tmp_path)}), port=18431)
-        server.start()
-        server.await_ready()
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    left = Path("/proc/net/tcp").read_text()
-    for _ in range(100):
-        if f":{18431:04X} 00000000:0000 0A" not in left:
-            return
-        left = Path("/proc/net/tcp").read_text()
-    pytest.fail("something still listens on the port")
+    program = (
+        "from infra import settings; from flows.settings import Server; import sys, time\n"
+        f"server = Server(settings.load({{'HOME': {str(tmp_path)!r}}}))\n"
+        "server.start(); server.await_ready(); print(server.port, flush=True); time.sleep(600)"
+    )
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=CHECKOUT, env=env, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        port = int(owner.stdout.readline())
+        assert answers(port)
+        owner.kill()
+    deadline = time.monotonic() + 30
+    while answers(port):
+        assert time.monotonic() < deadline, "the server outlives its process"
+        time.sleep(0.2)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

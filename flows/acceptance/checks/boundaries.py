@@ -166,6 +166,8 @@ def n5_node(context: Context) -> str:
 
     def look(site: Site) -> list[str]:
         worker, other = site.workers[0], site.first.name
+        # Only the federation's own management token may take things out of any catalogue.
+        cleaner = context.federation.control if context.federation.federated else site
         service = {"Service": "check-intruder", "ID": "check-intruder"}
         content = {
             "Node": other,
@@ -182,7 +184,8 @@ def n5_node(context: Context) -> str:
         ]
         gone = put | {"path": "/v1/catalog/deregister"}
         for entry in ({"Node": other, "ServiceID": "check-intruder"}, {"Node": "check-intruder"}):
-            context.undo.callback(partial(calls, context, site.first, gone | {"body": entry}))
+            leave = gone | {"body": {**entry, "Datacenter": site.name}}
+            context.undo.callback(partial(calls, context, cleaner.first, leave))
         names = [f"{worker.name}'s {who} token for {entry['Node']}" for who, entry in asked]
         return refusals(names, calls(context, worker, *tries))
 

@@ -17,6 +17,7 @@ from flows.acceptance.remote import joined
 MOST_INPUTS = 12
 LONGEST_JOIN_S = 100.0
 POINTS = 3
+CUT_S = 240
 USED = (400, 403)
 
 
@@ -102,22 +103,27 @@ def j4_held(context: Context) -> str:
 
 
 def j4_gate(context: Context) -> str:
-    """A worker that does not pass its site's checks is not let in; one that does, is."""
-    site = context.federation.working[-1]
-    worker = site.workers[0]
-    context.undo.callback(lambda: context.ask(site.first, joined.mark, worker.name, True))
-    context.ask(site.first, joined.mark, worker.name, False)
+    """Workers of a site that does not pass its checks are not let in; once it does, they are."""
+    site = context.federation.members[-1]
+    worker, edge, lost = site.workers[0], site.edges[0], str(site.vars.fed_control_address)
+
+    def state() -> str:
+        (reply,) = calls(context, site.first, get("nomad", "/v1/nodes"))
+        nodes = {n["Name"]: n["SchedulingEligibility"] for n in body(reply, "nodes")}
+        return str(nodes[worker.name])
+
+    context.undo.callback(context.ask, site.first, joined.mark, worker.name, admitted=True)
+    context.ask(site.first, joined.mark, worker.name, admitted=False)
+    context.undo.callback(context.ask, edge, joined.mend, lost)
+    # The deploy cannot mend this, and only the site's own checks see it.
+    context.ask(edge, joined.cut, lost, CUT_S)
     said = plays.refused(context, "join-provider", [site.name])
-    expect("serves no community" in said, f"the join of an unfit worker said: {said[:300]}")
-    (reply,) = calls(context, site.first, get("nomad", "/v1/nodes"))
-    state = {n["Name"]: n["SchedulingEligibility"] for n in body(reply, "nodes")}[worker.name]
-    expect(state == "ineligible", f"{worker.name} is {state} after a failed check")
-    context.ask(site.first, joined.fit, worker.name)
+    expect("Vault" in said and edge.name in said, f"the join of an unfit site said: {said[:300]}")
+    expect(state() == "ineligible", f"{worker.name} is {state()} after a failed check")
+    context.ask(edge, joined.mend, lost)
     plays.deploy(context, "join-provider", [site.name])
-    (reply,) = calls(context, site.first, get("nomad", "/v1/nodes"))
-    state = {n["Name"]: n["SchedulingEligibility"] for n in body(reply, "nodes")}[worker.name]
-    expect(state == "eligible", f"{worker.name} is {state} after the checks passed")
-    return f"{worker.name} stayed outside while unfit, and came in when fit"
+    expect(state() == "eligible", f"{worker.name} is {state()} after the checks passed")
+    return f"{worker.name} stayed outside while its site was unfit, and came in when it was fit"
 
 
 def j6_interrupted(context: Context) -> str:

@@ -142,7 +142,7 @@ def l2_leader(context: Context) -> str:
 
 
 def l6_control(context: Context) -> str:
-    """The control site falls silent: jobs, tokens and namespaces of the sites go on."""
+    """The control site falls silent: jobs, tokens and access of the sites go on."""
     control = context.federation.control.first
     sites = [s for s in context.federation.working if s is not context.federation.control]
     watch = Watch(context, sites)
@@ -150,7 +150,7 @@ def l6_control(context: Context) -> str:
     def live(site: Site) -> list[str]:
         told = context.ask(site.first, faults.alone, site.communities[0], site.domain, SILENT_S)
         expect(told["vault_silent"], f"{site.name} still reached the control site's Vault")
-        good = {"job": "running", "namespace": 200, "still_silent": True}
+        good = {"job": "running", "policy": 200, "policy removed": 200, "still_silent": True}
         good |= {f"consul {who} token": 200 for who in ("management", "agent")}
         return [
             f"{site.name} {key}: {told[key]}" for key, want in good.items() if told[key] != want
@@ -166,7 +166,7 @@ def l6_control(context: Context) -> str:
             finally:
                 context.ask(control, faults.thaw, CONTROL)
         none_of(problems)
-        return f"{len(sites)} sites ran new jobs, kept their tokens and made namespaces"
+        return f"{len(sites)} sites ran new jobs, kept their tokens, changed their access"
 
     said = watch.during(25.0, lose)
     for site in sites:

@@ -15,13 +15,18 @@ UNDO = "skerry-check-undo"
 _RUNTIME = Path("/run/systemd/system")
 
 
-def _undo_later(unit: str, seconds: int, command: str) -> None:
+def undo_later(unit: str, seconds: int, command: str) -> None:
     """Have systemd run a command after a while, whatever becomes of the caller."""
     run(["systemctl", "stop", f"{UNDO}-{unit}.timer"])
-    started = run(["systemd-run", f"--unit={UNDO}-{unit}", f"--on-active={seconds}",
+    started = run(["systemd-run", "--collect", f"--unit={UNDO}-{unit}", f"--on-active={seconds}",
                    "--timer-property=AccuracySec=1s", "/bin/sh", "-c", command])  # fmt: skip
     if started["rc"]:
         raise RuntimeError(f"the undoing of {unit} could not be arranged: {started['err'].strip()}")
+
+
+def undone(unit: str) -> None:
+    """Call off `undo_later`."""
+    run(["systemctl", "stop", f"{UNDO}-{unit}.timer"])
 
 
 def kill(unit: str) -> None:
@@ -37,7 +42,7 @@ def hold_down(unit: str, seconds: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     drop_in = folder / "skerry-check.conf"
     undo = f"rm -f {drop_in}; systemctl daemon-reload; systemctl start {unit}"
-    _undo_later(unit, seconds, undo)
+    undo_later(unit, seconds, undo)
     drop_in.write_text("[Service]\nRestart=no\n")
     run(["systemctl", "daemon-reload"])
     kill(unit)
@@ -49,14 +54,14 @@ def release(unit: str) -> str:
     run(["systemctl", "daemon-reload"])
     run(["systemctl", "reset-failed", unit])
     run(["systemctl", "start", unit])
-    run(["systemctl", "stop", f"{UNDO}-{unit}.timer"])
+    undone(unit)
     return str(run(["systemctl", "is-active", unit])["out"].strip())
 
 
 def freeze(units: list[str], seconds: int) -> None:
     """Stop services in mid-air: they answer nothing and say no good-bye, for `seconds` at most."""
     for unit in units:
-        _undo_later(unit, seconds, f"systemctl kill --kill-who=main --signal=CONT {unit}")
+        undo_later(unit, seconds, f"systemctl kill --kill-who=main --signal=CONT {unit}")
         run(["systemctl", "kill", "--kill-who=main", "--signal=STOP", unit])
 
 
@@ -64,7 +69,7 @@ def thaw(units: list[str]) -> None:
     """End `freeze`."""
     for unit in units:
         run(["systemctl", "kill", "--kill-who=main", "--signal=CONT", unit])
-        run(["systemctl", "stop", f"{UNDO}-{unit}.timer"])
+        undone(unit)
 
 
 def work_there() -> dict[str, int]:
@@ -130,7 +135,7 @@ def recovery(old: str, survivors: list[str], community: str, timeout_s: float) -
 def alone(community: str, domain: str, timeout_s: float) -> dict[str, Any]:
     """Do everything a site does, once the control site has fallen silent.
 
-    Gives for each thing whether it worked: `vault_silent`, job, service, tokens, namespace.
+    Gives for each thing whether it worked: `vault_silent`, job, tokens, policy.
     """
     for who in ("management", community):
         engines.nomad_token(who)
@@ -146,9 +151,11 @@ def alone(community: str, domain: str, timeout_s: float) -> dict[str, Any]:
     for who in ("management", "agent"):
         token = engines._cache[f"consul/{who}"]  # noqa: SLF001
         told[f"consul {who} token"] = consul("GET", "/v1/acl/token/self", who=token)["status"]
-    space = jobs.name("space")
-    told["namespace"] = nomad("POST", f"/v1/namespace/{space}", {"Name": space})["status"]
-    nomad("DELETE", f"/v1/namespace/{space}")
+    # A namespace would not do: deleting one asks all regions, which do not know this one's token.
+    path = f"/v1/acl/policy/{jobs.name('policy')}"
+    rules = {"Name": path.rpartition("/")[2], "Rules": 'node { policy = "read" }'}
+    told["policy"] = nomad("POST", path, rules)["status"]
+    told["policy removed"] = nomad("DELETE", path)["status"]
     told["still_silent"] = _silent()
     return told
 

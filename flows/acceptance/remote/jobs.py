@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http
 import secrets
 from typing import Any
@@ -189,16 +188,15 @@ def start_web(
 
 
 def sweep() -> int:
-    """Remove what killed runs left in this region: jobs, nodes and namespaces of checks."""
+    """Remove what killed runs left in this region: jobs, nodes and policies of checks."""
     jobs = must(nomad("GET", "/v1/jobs?namespace=*&prefix=check-"), "jobs")
     for found in jobs:
         purge(found["ID"], found["Namespace"])
     for node in must(nomad("GET", "/v1/nodes"), "nodes"):
         if node["Name"].startswith("check-"):
             nomad("POST", f"/v1/node/{node['ID']}/purge")
-    for space in must(nomad("GET", "/v1/namespaces?prefix=check-"), "namespaces"):
-        with contextlib.suppress(RuntimeError):
-            nomad("DELETE", f"/v1/namespace/{space['Name']}")
+    for policy in must(nomad("GET", "/v1/acl/policies?prefix=check-"), "policies"):
+        nomad("DELETE", f"/v1/acl/policy/{policy['Name']}")
     return len(jobs)
 
 

@@ -19,6 +19,8 @@ from flows.acceptance.remote.engines import (
     vault,
     vault_token,
 )
+from flows.acceptance.remote.faults import undo_later, undone
+from flows.acceptance.remote.machine import run
 
 
 class Admission(TypedDict):
@@ -79,19 +81,26 @@ def _meta(node: str, values: dict[str, Any]) -> None:
 
 
 def mark(name: str, admitted: bool) -> None:
-    """Make a node as it is after its admission, or as an unfit one before it."""
+    """Make a node look as it does after its admission, or before it."""
     node = _find(name)["ID"]
     word = "eligible" if admitted else "ineligible"
     must(nomad("POST", f"/v1/node/{node}/eligibility", {"Eligibility": word}), "eligibility")
-    _meta(
-        node,
-        {"namespace": None, "status": "ready"} if admitted else {"namespace": "", "status": "new"},
-    )
+    _meta(node, {"status": "ready" if admitted else None})
 
 
-def fit(name: str) -> None:
-    """Make an unfit node fit, without admitting it."""
-    _meta(_find(name)["ID"], {"namespace": None, "status": None})
+def cut(address: str, seconds: int) -> None:
+    """Lose this machine's way to an address, for `seconds` at most."""
+    mend = f"ip route del blackhole {address}/32"
+    undo_later(f"way-to-{address}", seconds, mend)
+    done = run(["ip", "route", "add", "blackhole", f"{address}/32"])
+    if done["rc"]:
+        raise RuntimeError(done["err"].strip())
+
+
+def mend(address: str) -> None:
+    """End `cut`."""
+    run(["ip", "route", "del", "blackhole", f"{address}/32"])
+    undone(f"way-to-{address}")
 
 
 def root_digest() -> str:

@@ -58,7 +58,7 @@ def test_an_object_is_read_where_it_is_and_written_where_it_is_made(objects, run
 
 def test_an_object_that_the_engine_named_is_updated_under_that_name(objects, run, engine):
     entry = one(path="/v1/policy/name/x", want={"Rules": "new"}, write_path="/v1/policy",
-                update_key="ID", method="PUT")  # fmt: skip
+                update_path="/v1/policy/{ID}", method="PUT")  # fmt: skip
     created = run(objects, url=engine.url, objects=entry)
     engine.objects["/v1/policy/name/x"] = {"ID": "1234", "Rules": "old"}
     updated = run(objects, url=engine.url, objects=entry)
