@@ -12,8 +12,12 @@ demo: setup venv ## stand up control site and federated sites, run work on each
 	@$(MAKE) --no-print-directory -j 3 tools host-image images
 	@$(PYTHON) -m flows deploy
 
-test: demo ## everything that checks the project, the demo federation included
+test: setup venv ## everything that checks the project, the demo federation included
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory demo
+	@$(MAKE) --no-print-directory join-demo
 	@$(PYTHON) -m pytest
+	@$(MAKE) --no-print-directory verify
 
 verify: venv ## acceptance checks against the running federation; ONLY="N4 W1" runs some
 	@$(PYTHON) -m flows verify $(ONLY)
@@ -26,6 +30,11 @@ retire: venv ## take a site out of the federation and remove its machines: SITE=
 
 down: venv ## remove everything that demo and join-demo made
 	@$(PYTHON) -m flows down
+
+inventory: venv ## write a site's inventory from its stack: SITE=name
+	@(eval "$$($(PYTHON) -m flows env)"; cd infra/programs/site && \
+	  pulumi stack output --json --stack $${SITE:?name a site: make inventory SITE=es}) | \
+	  $(PYTHON) -m infra.inventory $(SITE)
 
 env: venv ## print what a shell needs: eval "$$(make -s env)"; with SITE=name also for its engines
 	@$(PYTHON) -m flows env $(SITE)
@@ -55,5 +64,5 @@ lock: venv ## bring requirements.lock up to date with pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group dev \
 	  --output-file requirements.lock pyproject.toml
 
-.PHONY: help demo test verify join-demo retire down env setup venv tools host-image images lint \
+.PHONY: help demo test verify join-demo retire down inventory env setup venv tools host-image images lint \
   bench lock

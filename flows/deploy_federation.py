@@ -9,12 +9,12 @@ from prefect import flow
 from flows.progress import board, new_board
 from flows.steps import sites as steps
 from flows.steps import tasks
-from flows.steps.tasks import begin, settle, side_by_side
+from flows.steps.tasks import begin, failed, settle, side_by_side
 from flows.steps.work import WorkResult
 from infra.settings import load, prepare
 
 _PER_SITE = 5
-_FOR_CONTROL = 4
+_FOR_CONTROL = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ def deploy_federation(sites: list[str] | None = None) -> Deployment:
         f"federation {federation.name}: control site {control}, sites {', '.join(wanted)}"
     ):
         tasks.check_machine([control, *wanted], here)
+        early = set(tasks.members(wanted, here))
         # The control site's stack owns the network that every other machine attaches to.
         ground = begin(tasks.bring_up, control, here)
         known = begin(tasks.write_inventory, control, here, after=[ground])
@@ -52,13 +53,18 @@ def deploy_federation(sites: list[str] | None = None) -> Deployment:
             for site, one in zip(wanted, up, strict=True)
         ]
         admitted = [
-            begin(tasks.admit, site, here, after=[root, one])
+            # A member needs nothing that the control site's play would make first.
+            begin(tasks.admit, site, here, after=[one] if site in early else [root, one])
             for site, one in zip(wanted, lists, strict=True)
         ]
         joined = [
             begin(tasks.join, site, token, here)
             for site, token in zip(wanted, admitted, strict=True)
         ]
+        for number, site in enumerate(wanted):
+            # The control site may have restarted what a member's play was talking to.
+            if site in early and failed(joined[number]) and not failed(root):
+                joined[number] = begin(tasks.join, site, None, here)
         work = [
             begin(tasks.run_work, site, here, after=[one])
             for site, one in zip(wanted, joined, strict=True)

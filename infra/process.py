@@ -35,7 +35,7 @@ class Completed:
     seconds: float
 
 
-def run(  # noqa: PLR0913 - each is one knob of a process, all but two have a default
+def run(
     argv: Sequence[str],
     *,
     timeout: float,
@@ -81,14 +81,18 @@ def run(  # noqa: PLR0913 - each is one knob of a process, all but two have a de
         tuple(argv), returncode, output.stdout, output.stderr, time.monotonic() - started
     )
     if check and returncode != 0:
-        raise ProcessError(
-            f"{argv[0]} failed with exit code {returncode}" + output.tail(),
-            where=_where(argv, cwd),
-            remedy=remedy,
-            returncode=returncode,
-            output=output.text(),
-        )
+        raise _failed(done, output, where=_where(argv, cwd), remedy=remedy)
     return done
+
+
+def _failed(done: Completed, output: _Output, *, where: str, remedy: str) -> ProcessError:
+    return ProcessError(
+        f"{done.argv[0]} failed with exit code {done.returncode}" + output.tail(),
+        where=where,
+        remedy=remedy,
+        returncode=done.returncode,
+        output=output.text(),
+    )
 
 
 def session_pids(session: int) -> list[int]:
@@ -187,7 +191,7 @@ def _start(
     remedy: str,
 ) -> subprocess.Popen[str]:
     environment = dict(os.environ if env is None else env)
-    return subprocess.Popen(  # noqa: S603 - argv is a list and no shell is involved
+    return subprocess.Popen(
         _command(argv, environment, cwd, remedy),
         env=environment,
         cwd=cwd,

@@ -62,7 +62,7 @@ def capture(
         OSError: it could not be started.
         subprocess.TimeoutExpired: it took longer than `timeout` seconds.
     """
-    return subprocess.run(  # noqa: S603 - an argv list of our own, no shell
+    return subprocess.run(
         list(argv),
         check=False,
         text=True,
@@ -92,7 +92,7 @@ class Watched:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with (
             self._log.open("ab") as log,
-            subprocess.Popen(  # noqa: S603 - an argv list of our own, no shell
+            subprocess.Popen(
                 _bound(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -143,7 +143,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             child.kill()
 
 
-def run(  # noqa: PLR0913 - a command has a name, a place and an audience
+def run(
     tool: str,
     step: str,
     argv: Sequence[str],

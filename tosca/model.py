@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,14}$")]
-"""A site, community or federation name that is also a DNS label, a Nomad region and a group name."""
+"""Name of a site, community or federation: also a DNS label, a Nomad region and a group name."""
 
 DomainName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z0-9-]+$")]
 

@@ -56,10 +56,19 @@ class Context:
         return self._connections.ask(host, self.left(), function, *args, **kwargs)
 
     def each(self, things: Iterable[S], function: Callable[[S], T]) -> list[tuple[S, T]]:
-        """Do something for several things side by side; the first failure is raised at the end."""
+        """Do something for several things side by side, all of them even when one fails.
+
+        What fails is raised at the end, together: one site in trouble does not hide another.
+        """
         listed = list(things)
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            return list(zip(listed, pool.map(function, listed), strict=True))
+            running = [(thing, pool.submit(function, thing)) for thing in listed]
+        failed = [error for _, future in running if (error := future.exception()) is not None]
+        if len(failed) > 1 and all(isinstance(error, FlowError) for error in failed):
+            raise CheckFailed("; ".join(e.what for e in failed if isinstance(e, FlowError)))
+        if failed:
+            raise failed[0]
+        return [(thing, future.result()) for thing, future in running]
 
     def left(self) -> float:
         """Seconds that the check, or its cleaning up, still has; raises CheckFailed at 0."""

@@ -259,7 +259,7 @@ def _pending(site: str, settings: Settings) -> bool:
     return bool((state.get("deployment") or {}).get("pending_operations"))
 
 
-def _run(  # noqa: PLR0913 - what is run, on what, and four knobs
+def _run(
     argv: list[str],
     site: str,
     settings: Settings,

@@ -9,6 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def deploy_control(settings: Settings) -> int:
     """Stand the control site up; returns how many tasks changed something."""
     site = federation(settings).control_site
     return _play("deploy", "deploy-site", site, settings)
+
+
+def members(sites: list[str], settings: Settings) -> list[str]:
+    """Those of the sites that have joined, if the control site serves them at this moment."""
+    control = federation(settings).control_site
+    with board().step("all", "look at what is there") as step:
+        if not _says_yes(control, "vault_serves", settings):
+            step.tell("no federation yet")
+            return []
+        with ThreadPoolExecutor(max_workers=_LEAST_SIDE_BY_SIDE) as pool:
+            joined = pool.map(lambda site: _says_yes(site, "has_joined", settings), sites)
+            found = [site for site, yes in zip(sites, joined, strict=True) if yes]
+        step.tell(f"{len(found)} of {len(sites)} sites are members")
+        return found
 
 
 def admit(site: str, settings: Settings) -> Path | None:
@@ -186,6 +201,14 @@ def _play(
         result = ansible.play(playbook, [site], settings, values=values, tell=step.tell)
         step.tell(f"{result.changed} changed")
         return result.changed
+
+
+def _says_yes(site: str, script: str, settings: Settings) -> bool:
+    """What a script says on the site's first server; no when it cannot be asked."""
+    try:
+        return bool(remote.call(remote.login(site, settings), script))
+    except StepError:
+        return False
 
 
 def _token_is_valid(site: str, file: Path, settings: Settings) -> bool:

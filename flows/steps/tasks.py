@@ -39,6 +39,7 @@ check_machine = task(sites.check_machine)
 bring_up = task(sites.bring_up)
 write_inventory = task(sites.write_inventory)
 deploy_control = task(sites.deploy_control, **_over_the_net)
+members = task(sites.members)
 admit = task(sites.admit, **_over_the_net)
 join = task(sites.join, **_over_the_net)
 run_work = task(sites.run_work, **_over_the_net)
@@ -58,6 +59,12 @@ def begin(
 ) -> PrefectFuture[Result]:
     """Start a step when others are done; a future among the arguments stands for its result."""
     return step.submit(*arguments, return_state=False, wait_for=list(after))
+
+
+def failed(future: PrefectFuture[Any]) -> bool:
+    """Wait for a step and say whether it failed."""
+    future.wait()
+    return future.state.is_failed()
 
 
 def settle(futures: Iterable[PrefectFuture[Any]]) -> None:

@@ -15,7 +15,7 @@ class MachinePool(pulumi.ComponentResource):
     machines: tuple[pulumi.Output[MachineFacts], ...]
     """Facts of each machine in order, known once it answers to SSH."""
 
-    def __init__(  # noqa: PLR0913 - the site, its network and four ways to look at them
+    def __init__(
         self,
         site: Site,
         pool: PoolKind,

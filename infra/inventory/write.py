@@ -49,5 +49,5 @@ def portable(path: Path, home: Path | None = None) -> str:
 class _Dumper(yaml.SafeDumper):
     """Indents lists below their key, as yamllint asks."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        super().increase_indent(flow, False)  # noqa: FBT003
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)

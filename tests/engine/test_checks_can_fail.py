@@ -226,8 +226,8 @@ def test_a_plain_port_fails_n6(demo, undo):
     demo.sh(
         server,
         "mkdir -p /run/skerry-test-plain; systemd-run --unit=skerry-test-plain "
-        f"python3 -m http.server --directory /run/skerry-test-plain --bind {server.private_address} "
-        "8500; sleep 1",
+        "python3 -m http.server --directory /run/skerry-test-plain "
+        f"--bind {server.private_address} 8500; sleep 1",
     )
     demo.fails("N6.plain", f"{server.private_address}:8500 accepted")
 

@@ -60,7 +60,7 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Mach
         argv += ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"]
         argv += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
         argv += ["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--volume", "/var/lib/docker"]
-        argv += ["--tmpfs", "/run", "--tmpfs", "/tmp", "--stop-signal", "SIGRTMIN+3"]  # noqa: S108
+        argv += ["--tmpfs", "/run", "--tmpfs", "/tmp", "--stop-signal", "SIGRTMIN+3"]
         result = _run(*argv, IMAGE, "/sbin/init")
         assert result.returncode == 0, result.stderr
         address = _run("docker", "inspect", "--format", "{{.NetworkSettings.IPAddress}}", name)

@@ -29,7 +29,7 @@ MakeSite = Callable[..., Site]
 def make_site() -> MakeSite:
     """Build a site in memory; keyword arguments are pool counts and `provider`."""
 
-    def make(name: str = "es", *, kind: str = "federated", **given: Any) -> Site:  # noqa: ANN401
+    def make(name: str = "es", *, kind: str = "federated", **given: Any) -> Site:
         provider = given.pop("provider", {"kind": "local"})
         mode = given.pop("mode", "federated")
         counts = {"server": 1, "cpu": 1, "gpu": 0, "edge": 1, **given}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tosca.__main__ import main
+from tosca.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path

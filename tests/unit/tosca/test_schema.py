@@ -14,7 +14,8 @@ from tosca.schema import SCHEMAS, main, schemas
 
 ROOT = Path(__file__).parents[3]
 SITES = [
-    *sorted((ROOT / "inventories").glob("*/site.yaml")),
+    # By name: a site that joined the demo has its file there too.
+    *(ROOT / "inventories" / name / "site.yaml" for name in ("control", "es", "pt", "sk")),
     ROOT / "tests/fixtures/sites/pl/site.yaml",
 ]
 
