@@ -57,8 +57,9 @@ images: venv ## make the demo's container image
 lint: venv ## static checks, the same as pre-commit and .ci/run
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/pre-commit run --all-files
 
-bench: venv ## measure what the project promises; writes build/bench.json
-	@$(PYTHON) -m flows.bench
+bench: venv ## measure what the project promises; FROM_NOTHING=1 stands the demo up anew
+	@$(PYTHON) tests/bench/bench_tosca.py
+	@$(PYTHON) -m flows.bench $${FROM_NOTHING:+--from-nothing}
 
 lock: venv ## bring requirements.lock up to date with pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group dev \

@@ -86,3 +86,31 @@ def refused(context: Context, playbook: str, sites: Sequence[str], **values: obj
     except FlowError as error:
         return error.what
     return ""
+
+
+class _CutOffError(Exception):
+    """Ends a run of a playbook from within its output."""
+
+
+def cut_off(
+    context: Context, playbook: str, sites: Sequence[str], task: str, **values: object
+) -> bool:
+    """Run a playbook and stop it dead when a task begins; whether it came to that task."""
+    where = settings(context.federation)
+
+    def watch(line: str) -> None:
+        if line.startswith("TASK [") and task in line:
+            raise _CutOffError
+
+    try:
+        process.run(
+            ansible.argv(playbook, [where.inventories / site for site in sites], values=values),
+            env=ansible.environment(where),
+            cwd=CHECKOUT,
+            timeout=context.left(),
+            check=False,
+            on_line=watch,
+        )
+    except _CutOffError:
+        return True
+    return False

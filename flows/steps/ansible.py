@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +158,7 @@ def log_file(playbook: str, sites: Sequence[str], settings: Settings) -> Path:
 
 @dataclass
 class Watcher:
-    """Takes a run's lines: events are understood, everything else goes to the log."""
+    """Takes a run's lines: events give the log its times, everything else goes there as it is."""
 
     log: TextIO
     tell: Callable[[str], None] | None = None
@@ -167,6 +168,7 @@ class Watcher:
     at: str = ""
     failures: list[Failure] = field(default_factory=list)
     hosts: dict[str, HostResult] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
 
     def line(self, line: str) -> None:
         """Take one line of either stream."""
@@ -197,6 +199,7 @@ class Watcher:
 
     def _now(self, task: str) -> None:
         self.at = f"{self.play_name}: {task}" if task else self.play_name
+        self.log.write(f"# {time.monotonic() - self.started:.1f} s: {self.at}\n")
         if self.tell is not None:
             self.tell(f"{self.play}/{self.plays} {self.at}")
 

@@ -112,8 +112,8 @@ def gossip_closed(address: str, ports: dict[int, str]) -> list[str]:
     for port, what in ports.items():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(REFUSAL_S)
-            probe.connect((address, port))
             try:
+                probe.connect((address, port))
                 probe.send(b"\0")
                 probe.recv(16)
             except TimeoutError:

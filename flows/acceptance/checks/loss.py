@@ -113,14 +113,15 @@ def l2_leader(context: Context) -> str:
     leader = _leader(context, site)
     others = [server.private_address for server in site.servers if server is not leader]
     watch = Watch(context, [site])
-    old = leader.wide_area_address or leader.private_address
+    mark = jobs.name("leader")
     measured: list[faults.Recovery] = []
 
     def lose() -> str:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(
-                context.ask, site.first, faults.recovery, old, others, site.communities[0], 30.0
+                context.ask, site.first, faults.recovery, mark, others, site.communities[0], 30.0
             )
+            expect(context.ask(site.first, faults.began, mark, START_S), "the wait did not begin")
             context.ask(leader, faults.kill, "nomad")
             measured.append(waiting.result())
         return f"{leader.name} killed"
@@ -145,10 +146,12 @@ def l6_control(context: Context) -> str:
     """The control site falls silent: jobs, tokens and access of the sites go on."""
     control = context.federation.control.first
     sites = [s for s in context.federation.working if s is not context.federation.control]
-    watch = Watch(context, sites)
+    watch, mark = Watch(context, sites), jobs.name("alone")
 
     def live(site: Site) -> list[str]:
-        told = context.ask(site.first, faults.alone, site.communities[0], site.domain, SILENT_S)
+        told = context.ask(
+            site.first, faults.alone, mark, site.communities[0], site.domain, SILENT_S
+        )
         expect(told["vault_silent"], f"{site.name} still reached the control site's Vault")
         good = {"job": "running", "policy": 200, "policy removed": 200, "still_silent": True}
         good |= {f"consul {who} token": 200 for who in ("management", "agent")}
@@ -156,10 +159,15 @@ def l6_control(context: Context) -> str:
             f"{site.name} {key}: {told[key]}" for key, want in good.items() if told[key] != want
         ]
 
+    def begun(site: Site) -> None:
+        there = context.ask(site.first, faults.began, mark, START_S)
+        expect(there, f"{site.name} did not get ready")
+
     def lose() -> str:
         context.undo.callback(partial(context.ask, control, faults.thaw, CONTROL))
         with ThreadPoolExecutor(1) as pool:
             living = pool.submit(context.each, sites, live)
+            context.each(sites, begun)
             context.ask(control, faults.freeze, CONTROL, FROZEN_S)
             try:
                 problems = [problem for _, found in living.result() for problem in found]

@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.acceptance.remote.machine import run
 
 
-def edit(file: str, old: str, new: str) -> bool:
+def edit(file: str, old: str, new: str) -> None:
     """Replace a text in a file, keeping a copy beside it; raises RuntimeError without that text."""
     path = Path(file)
     content = path.read_text()
@@ -17,14 +17,15 @@ def edit(file: str, old: str, new: str) -> bool:
     copy.touch(mode=0o600)
     copy.write_text(content)
     path.write_text(content.replace(old, new, 1))
-    return True
 
 
-def restore(file: str, edited: bool = True) -> None:
-    """Undo `edit`."""
-    copy = Path(f"{file}.skerry-check")
-    if edited and copy.is_file():
-        Path(file).write_text(copy.read_text())
+def forget(file: str, old: str, new: str) -> None:
+    """Undo `edit` if nobody else has, and remove its copy."""
+    path, copy = Path(file), Path(f"{file}.skerry-check")
+    if copy.is_file():
+        content = copy.read_text()
+        if path.read_text() == content.replace(old, new, 1):
+            path.write_text(content)
         copy.unlink()
 
 

@@ -82,35 +82,54 @@ def work_there() -> dict[str, int]:
     }
 
 
+def began(mark: str, timeout_s: float) -> bool:
+    """Wait until a function that was given the same mark has all it needs and is waiting."""
+    file = _marked(mark)
+    there = wait_for(file.exists, timeout_s, pause_s=0.1)
+    file.unlink(missing_ok=True)
+    return bool(there)
+
+
+def _marked(mark: str) -> Path:
+    return Path("/run") / f"skerry-{mark}"
+
+
 class Recovery(TypedDict):
-    """Seconds from the call on; -1 for what did not happen."""
+    """Seconds from the mark on; -1 for what did not happen."""
 
     leader_s: float
     submit_s: float
     said: str
 
 
-def recovery(old: str, survivors: list[str], community: str, timeout_s: float) -> Recovery:
-    """Wait for another leader than `old` and then for a job to be taken, asking `survivors`."""
+def _led() -> tuple[int, str]:
+    """Raft's term and leader as the server that is asked sees them; (0, "") when it does not."""
+    reply = nomad("GET", "/v1/agent/self")
+    leader = str(nomad("GET", "/v1/status/leader", who="none")["body"] or "")
+    if reply["status"] != http.HTTPStatus.OK or ":" not in leader:
+        return 0, ""
+    return int(reply["body"]["stats"]["raft"]["term"]), leader
+
+
+def recovery(mark: str, survivors: list[str], community: str, timeout_s: float) -> Recovery:
+    """Wait for a leader of a later term, then for a job to be taken, asking `survivors`."""
     engines.nomad_token(community)
-    started, state = time.monotonic(), {"leader": "", "said": ""}
+    facts["nomad_address"] = survivors[0]
+    before, _ = _led()
+    state = {"leader": "", "said": ""}
+    _marked(mark).touch()
+    started = time.monotonic()
 
     def led() -> bool:
         for address in survivors:
             facts["nomad_address"] = address
-            answer = nomad("GET", "/v1/status/leader", who="none")
-            leader = str(answer["body"] or "")
-            if (
-                answer["status"] == http.HTTPStatus.OK
-                and leader
-                and not leader.startswith(old + ":")
-            ):
-                state["leader"] = leader
+            term, state["leader"] = _led()
+            if term > before:
                 return True
         return False
 
     if not wait_for(led, timeout_s, pause_s=0.1):
-        return {"leader_s": -1.0, "submit_s": -1.0, "said": "no other leader"}
+        return {"leader_s": -1.0, "submit_s": -1.0, "said": f"no leader after term {before}"}
     leader_s = time.monotonic() - started
     job_id = jobs.name("leader")
 
@@ -132,7 +151,7 @@ def recovery(old: str, survivors: list[str], community: str, timeout_s: float) -
     }
 
 
-def alone(community: str, domain: str, timeout_s: float) -> dict[str, Any]:
+def alone(mark: str, community: str, domain: str, timeout_s: float) -> dict[str, Any]:
     """Do everything a site does, once the control site has fallen silent.
 
     Gives for each thing whether it worked: `vault_silent`, job, tokens, policy.
@@ -141,6 +160,7 @@ def alone(community: str, domain: str, timeout_s: float) -> dict[str, Any]:
         engines.nomad_token(who)
     for who in ("management", "agent"):
         engines._cache[f"consul/{who}"] = engines.consul_token(who)  # noqa: SLF001 - same program
+    _marked(mark).touch()
     silent = wait_for(_silent, timeout_s)
     told: dict[str, Any] = {"vault_silent": bool(silent)}
     if not silent:

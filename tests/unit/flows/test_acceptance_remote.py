@@ -137,10 +137,22 @@ def test_secrets_are_told_from_other_settings():
 def test_an_edit_by_hand_is_undone_to_the_byte(tmp_path):
     file = tmp_path / "nomad.json"
     file.write_text('{"log_level": "INFO"}\n')
-    drift.edit(str(file), '"INFO"', '"TRACE"')
+    edit = (str(file), '"INFO"', '"TRACE"')
+    drift.edit(*edit)
     assert "TRACE" in file.read_text()
-    drift.restore(str(file))
+    drift.forget(*edit)
     assert file.read_text() == '{"log_level": "INFO"}\n'
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_deploy_wrote_since_an_edit_is_kept(tmp_path):
+    file = tmp_path / "nomad.json"
+    file.write_text('{"log_level": "INFO"}\n')
+    edit = (str(file), '"INFO"', '"TRACE"')
+    drift.edit(*edit)
+    file.write_text('{"log_level": "WARN"}\n')
+    drift.forget(*edit)
+    assert "WARN" in file.read_text()
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -52,10 +52,10 @@ def test_a_log_stands_beside_the_inventories() -> None:
     assert file == Path("/fed/build/logs/es-deploy-site.log")
 
 
-def test_text_goes_to_the_log_and_events_do_not() -> None:
+def test_text_goes_to_the_log_and_of_events_only_when_they_came() -> None:
     watcher = watched("TASK [x]", event("start", plays=2), "half " + event("play", name="P"))
     assert isinstance(watcher.log, io.StringIO)
-    assert watcher.log.getvalue() == "TASK [x]\nhalf \n"
+    assert watcher.log.getvalue() == "TASK [x]\nhalf \n# 0.0 s: P\n"
     assert (watcher.play, watcher.plays, watcher.at) == (1, 2, "P")
 
 
