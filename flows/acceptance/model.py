@@ -18,7 +18,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _SIDE_BY_SIDE = 6
-_CLEANUP_S = 60.0
+# A playbook may have to run once more.
+_CLEANUP_S = 300.0
 
 
 class CheckFailed(FlowError):  # noqa: N818 - it is a verdict, not a fault of the check

@@ -162,31 +162,41 @@ def n5_list(context: Context) -> str:
 
 
 def n5_node(context: Context) -> str:
-    """A worker's Consul tokens cannot register anything for another node."""
+    """A worker's Consul tokens register nothing for another node, at its agent or at a server."""
 
     def look(site: Site) -> list[str]:
-        worker, other = site.workers[0], site.first.name
+        worker, server = site.workers[0], site.first
         # Only the federation's own management token may take things out of any catalogue.
         cleaner = context.federation.control if context.federation.federated else site
-        service = {"Service": "check-intruder", "ID": "check-intruder"}
         content = {
-            "Node": other,
+            "Node": server.name,
             "Address": "127.0.0.1",
-            "Service": service,
+            "Service": {"Service": "check-intruder", "ID": "check-intruder"},
             "SkipNodeUpdate": True,
         }
         new = {"Node": "check-intruder", "Address": "127.0.0.1"}
         put = {"engine": "consul", "method": "PUT"}
-        asked = [(who, entry) for who in ("agent", "service") for entry in (content, new)]
+        asked = [
+            (who, entry, address)
+            for who in ("agent", "service")
+            for entry in (content, new)
+            for address in ("", server.private_address)
+        ]
         tries = [
-            put | {"path": "/v1/catalog/register", "body": entry, "who": who}
-            for who, entry in asked
+            put | {"path": "/v1/catalog/register", "body": entry, "who": who, "address": address}
+            for who, entry, address in asked
         ]
         gone = put | {"path": "/v1/catalog/deregister"}
-        for entry in ({"Node": other, "ServiceID": "check-intruder"}, {"Node": "check-intruder"}):
+        for entry in (
+            {"Node": server.name, "ServiceID": "check-intruder"},
+            {"Node": "check-intruder"},
+        ):
             leave = gone | {"body": {**entry, "Datacenter": site.name}}
             context.undo.callback(partial(calls, context, cleaner.first, leave))
-        names = [f"{worker.name}'s {who} token for {entry['Node']}" for who, entry in asked]
+        names = [
+            f"{worker.name}'s {who} token for {entry['Node']} at {address or 'its own agent'}"
+            for who, entry, address in asked
+        ]
         return refusals(names, calls(context, worker, *tries))
 
     none_of(p for _, found in context.each(context.federation.working, look) for p in found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import partial
 
@@ -51,7 +50,6 @@ def i1_drift(context: Context) -> str:
     """Edits by hand are listed with host, file and difference, and the next deploy undoes them."""
     site = context.federation.working[-1]
     worker, edge, community = site.workers[0], site.edges[0], site.communities[-1]
-    context.undo.callback(partial(_put_right, context, site, community))
     for file, old, new in EDITS:
         context.undo.callback(context.ask, worker, drift.forget, file, old, new)
         context.ask(worker, drift.edit, file, old, new)
@@ -86,9 +84,8 @@ def _capabilities(
 
 def _widen(context: Context, site: Site, community: str) -> None:
     space, drivers = _capabilities(context, site, community)
-    wide = json.loads(json.dumps(space))
-    wide["Capabilities"] = {"EnabledTaskDrivers": [*drivers, "raw_exec"]}
-    _write(context, site, wide)
+    context.undo.callback(_put_back, context, site, space)
+    _write(context, site, {**space, "Capabilities": {"EnabledTaskDrivers": [*drivers, "raw_exec"]}})
 
 
 def _write(context: Context, site: Site, space: dict[str, object]) -> None:
@@ -97,15 +94,10 @@ def _write(context: Context, site: Site, space: dict[str, object]) -> None:
     body(calls(context, site.first, write)[0], path)
 
 
-def _put_right(context: Context, site: Site, community: str) -> None:
-    space, drivers = _capabilities(context, site, community)
-    if drivers != ["docker"]:
-        narrow = json.loads(json.dumps(space))
-        narrow["Capabilities"] = {
-            "EnabledTaskDrivers": ["docker"],
-            "DisabledTaskDrivers": ["raw_exec", "exec", "java", "qemu"],
-        }
-        _write(context, site, narrow)
+def _put_back(context: Context, site: Site, space: dict[str, object]) -> None:
+    now, _ = _capabilities(context, site, str(space["Name"]))
+    if now["Capabilities"] != space["Capabilities"]:
+        _write(context, site, space)
 
 
 def i5_literals(context: Context) -> str:

@@ -19,7 +19,7 @@ LONGEST_JOIN_S = 45 * 60.0
 # Where joins are cut off: while keys are exchanged, while servers take them up, among the workers.
 CUTS = {
     "certificates": "Leaves | Put them in place",
-    "servers": "Run the server",
+    "servers": "Service | Run Nomad",
     "federation": "Let Consul know the region's workloads",
 }
 CUT_S = 240
@@ -142,6 +142,7 @@ def j6_interrupted(context: Context) -> str:
         )
         expect(reached, f"the join ended before it could be cut off at {point} ({task})")
     plays.deploy(context, "join-provider", [site.name])
+    context.undo.pop_all()
     again = plays.deploy(context, "deploy-site", [site.name])
     expect(again == 0, f"after the joins were cut off, a second run still changed {again} things")
     nodes, tokens = calls(

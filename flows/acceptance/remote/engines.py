@@ -101,10 +101,20 @@ def nomad(
     return exchange(connection, method, path, body, headers)
 
 
-def consul(method: str, path: str, body: Any = None, *, who: str = "management") -> Reply:
-    """Call this machine's Consul agent; `who`: management, agent, service or none."""
+def consul(
+    method: str, path: str, body: Any = None, *, who: str = "management", address: str = ""
+) -> Reply:
+    """Call this machine's Consul agent, or with its certificate the server at an address.
+
+    `who` is management, agent, service, none, or a token.
+    """
     headers = {} if who == "none" else {"X-Consul-Token": consul_token(who)}
-    return exchange(_UnixConnection("localhost", timeout=CALL_S), method, path, body, headers)
+    connection: http.client.HTTPConnection = _UnixConnection("localhost", timeout=CALL_S)
+    if address:
+        connection = http.client.HTTPSConnection(
+            address, 8501, timeout=CALL_S, context=tls_context("consul")
+        )
+    return exchange(connection, method, path, body, headers)
 
 
 def vault(method: str, path: str, body: Any = None, *, who: str = "site") -> Reply:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from flows import acceptance
 from flows.acceptance import runner
 from flows.acceptance.federation import load
 from flows.acceptance.model import Check, CheckFailed, CheckResult, Context, expect, none_of
-from flows.acceptance.plays import recap
+from flows.acceptance.plays import kill_all, recap
 from flows.acceptance.ssh import Connections, RemoteError
 from flows.errors import FlowError, StepError
 
@@ -61,7 +64,7 @@ def test_every_check_says_what_it_shows_and_how():
     for check in acceptance.CHECKS:
         assert check.title
         assert check.run.__doc__
-        assert 0 < check.seconds <= 600
+        assert 0 < check.seconds <= 900
 
 
 def test_sites_and_machines_come_from_inventories(federation):
@@ -222,3 +225,18 @@ def test_changes_are_read_from_what_ansible_prints():
     )
     assert recap(printed) == {"es-cpu-1": 2, "es-edge-1": 0}
     assert recap("ERROR! no hosts") == {}
+
+
+def test_only_processes_with_the_mark_are_killed():
+    marked, other = (
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", mark])
+        for mark in ("c0ffee-mark", "other")
+    )
+    try:
+        time.sleep(0.3)
+        kill_all("c0ffee-mark")
+        assert marked.wait(5) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
