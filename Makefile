@@ -12,11 +12,17 @@ demo: setup venv ## stand up control site and federated sites, run work on each
 	@$(MAKE) --no-print-directory -j 3 tools host-image images
 	@$(PYTHON) -m flows deploy
 
+QUIET = F1 F2 F3 F4 F5 F6 F8 F9 N1 N2 N3 N4 N5 N6 N7 N8 N9 W1 W6 J1 J2.token J4.held R1.keys R2.leaves I5
+
 test: setup venv ## everything that checks the project, the demo federation included
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory demo
+	@$(PYTHON) -m flows verify $(QUIET)
+	@$(PYTHON) -m pytest tests/unit tests/contract tests/engine
+
+test-faults: demo ## break the real thing: faults, kills, lost disks, a join under probes; most of an hour
 	@$(MAKE) --no-print-directory join-demo
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest tests/faults
 	@$(MAKE) --no-print-directory verify
 
 verify: venv ## acceptance checks against the running federation; ONLY="N4 W1" runs some
@@ -65,5 +71,5 @@ lock: venv ## bring requirements.lock up to date with pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group dev \
 	  --output-file requirements.lock pyproject.toml
 
-.PHONY: help demo test verify join-demo retire down inventory env setup venv tools host-image images lint \
+.PHONY: help demo test test-faults verify join-demo retire down inventory env setup venv tools host-image images lint \
   bench lock

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from flows import report
 from flows.errors import FlowError
+from flows.steps import teardown
 from flows.steps.sites import federation
 from infra import process, settings
 from infra.errors import InfraError
@@ -26,7 +27,7 @@ from infra.settings import CHECKOUT, Settings
 from tosca.errors import ToscaError
 
 _LONGEST_S = 3600.0
-_JOINS = "pl"
+_JOINS = min(path.name for path in teardown.JOINS.iterdir())
 
 
 @dataclass(frozen=True)
