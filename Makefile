@@ -12,7 +12,7 @@ demo: setup venv ## stand up control site and federated sites, run work on each
 	@$(MAKE) --no-print-directory -j 3 tools host-image images
 	@$(PYTHON) -m flows deploy
 
-QUIET = F1 F2 F3 F4 F5 F6 F8 F9 N1 N2 N3 N4 N5 N6 N7 N8 N9 W1 W6 J1 J2.token J4.held R1.keys R2.leaves I5
+QUIET = F1 F2 F3 F4 F5 F6 F8 F9 N1 N2 N3 N4 N5 N6 N7 N8 N9 W1 W6 J1 J2.token J4.held R1.keys I5
 
 test: setup venv ## everything that checks the project, the demo federation included
 	@$(MAKE) --no-print-directory lint
