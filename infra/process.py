@@ -112,8 +112,8 @@ def session_pids(session: int) -> list[int]:
 
 def kill_session(session: int) -> None:
     """Kill what a dead leader left in its session; a session whose leader lives is let alone."""
-    left = session_pids(session)
-    if session not in left:
+    # In a container, /proc shows 0 as the session of all processes whose leader is outside.
+    if session > 0 and session not in session_pids(session):
         _signal(session, signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -158,5 +159,16 @@ def test_a_program_does_not_outlive_its_killed_parent(tmp_path):
 
 
 def test_a_session_whose_leader_lives_is_let_alone():
-    process.kill_session(os.getsid(0))
-    assert os.getpid()
+    with subprocess.Popen(["sleep", "300"], start_new_session=True) as leader:
+        process.kill_session(leader.pid)
+        assert leader.poll() is None
+        assert not gone(leader.pid, within_s=0.3)
+        leader.kill()
+
+
+def test_a_session_led_from_outside_of_this_namespace_is_let_alone(monkeypatch):
+    # A container's processes may belong to a session that /proc there counts as 0: everybody's.
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _number: killed.append(pid))
+    process.kill_session(0)
+    assert killed == []
