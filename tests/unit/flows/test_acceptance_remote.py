@@ -24,7 +24,6 @@ def listener():
 
     def start(answer: bytes) -> int:
         server = socket.create_server(("127.0.0.1", 0))
-        ended.append(server)
 
         def serve() -> None:
             while True:
@@ -36,11 +35,17 @@ def listener():
                     stream.recv(1024)
                     stream.sendall(answer)
 
-        threading.Thread(target=serve, daemon=True).start()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        ended.append((server, thread))
         return server.getsockname()[1]
 
     yield start
-    for server in ended:
+    for server, thread in ended:
+        # The thread must be gone before the descriptor's number belongs to somebody else's socket.
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=10)
+        assert not thread.is_alive()
         server.close()
 
 
