@@ -26,6 +26,9 @@ rm -f .venv/skerry-lock
   rm -rf .venv
   "$python" -m venv .venv >&2 || fail "$python cannot make environments" "make setup (Debian: apt-get install python3-venv)"
 }
+# pip compiles what it installs unless this is set, and nobody would do it later: each start of a
+# program would parse all its sources.
+unset PYTHONDONTWRITEBYTECODE
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --require-hashes \
