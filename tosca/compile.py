@@ -13,8 +13,9 @@ from tosca import rules
 from tosca.errors import Location, Problems, nearest
 from tosca.files import SiteFile, read_model
 from tosca.load import TEMPLATES, catalogue, read_source
-from tosca.model import Federation, Network, Pool, PoolKind, Site, SiteKind, Size
+from tosca.model import Federation, Network, Pool, PoolKind, Provider, Site, SiteKind, Size
 from tosca.nodes import Map, Node, Scalar, Seq, describe
+from tosca.provider import read_provider
 from tosca.resolve import ResolvedNode, Topology, resolve
 from tosca.scalars import quantity, whole_gib, whole_mib
 from tosca.template import read_template
@@ -93,9 +94,12 @@ def _compile(
     given = root.get("inputs")
     inputs = given if isinstance(given, Map) else Map({}, {}, root.at("inputs"))
     builder = _resolve(TEMPLATES / f"{written.template}.yaml", inputs, problems)
-    if builder is None or problems.errors_since(before):
+    if builder is None:
         return None
-    compiled = builder.site(written, federation, root)
+    provider = read_provider(root, builder.types, problems)
+    if provider is None or problems.errors_since(before):
+        return None
+    compiled = builder.site(written, provider, federation, root)
     if compiled is not None:
         rules.check_site(*compiled, problems)
     return None if problems.errors_since(before) else compiled
@@ -122,11 +126,11 @@ class _Builder:
     ) -> None:
         self._topology = topology
         self._place = place
-        self._types = types
+        self.types = types
         self._problems = problems
 
     def site(
-        self, written: SiteFile, federation: Federation, root: Map
+        self, written: SiteFile, provider: Provider, federation: Federation, root: Map
     ) -> tuple[Site, rules.Places] | None:
         site = self._only("skerry.nodes.Site")
         if site is None:
@@ -145,7 +149,7 @@ class _Builder:
             name=written.name,
             kind=SiteKind(self._text(site.properties["kind"])),
             federation=federation,
-            provider=written.provider,
+            provider=provider,
             network=Network(private_cidr=private_cidr, wide_area_cidr=wide_area_cidr),
             communities=tuple(self._text(item) for item in items),
             pools=pools,
@@ -157,7 +161,7 @@ class _Builder:
         found = [
             node
             for node in self._topology.nodes.values()
-            if self._types.is_a("node", node.type, type_name)
+            if self.types.is_a("node", node.type, type_name)
         ]
         if len(found) > 1 or len(found) < least:
             where = found[1].location if found else self._place

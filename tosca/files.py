@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from tosca.errors import Location, Problems, nearest
 from tosca.load import read_bytes
-from tosca.model import LocalProvider, Model, Name, Provider, StaticMachine, StaticProvider
+from tosca.model import Model, Name
 from tosca.nodes import Map, Node, Scalar, Seq, describe, plain
 from tosca.parse import parse
 
@@ -25,7 +25,7 @@ class SiteFile(Model):
 
     name: Name = Field(description="The site's name, equal to the name of its folder.")
     template: str = Field(description="A file of tosca/templates, without `.yaml`.")
-    provider: Provider = Field(description="Where the machines come from.")
+    provider: dict[str, Any] = Field(description="Where the machines come from.")
     inputs: dict[str, Any] = Field(
         default_factory=dict, description="Values for the inputs of the template."
     )
@@ -55,15 +55,11 @@ def _report(detail: ErrorDetails, root: Map, model: type[Model], problems: Probl
     match detail["type"]:
         case "extra_forbidden":
             where = owner.at(steps[-1]) if isinstance(owner, Map) else node.location
-            remedy = nearest(steps[-1], _fields(model, steps))
+            remedy = nearest(steps[-1], model.model_fields)
             problems.error(where, f"no key {steps[-1]!r} here", remedy, "unknown-key")
         case "missing":
             known = f"add `{steps[-1]}:`"
             problems.error(node.location, f"{what} lacks {steps[-1]!r}", known, "missing-key")
-        case "union_tag_invalid" | "union_tag_not_found":
-            kinds = nearest("", ["local", "static"])
-            message = f"{what} is of no kind that is known"
-            problems.error(node.location, message, f"set kind; {kinds}", "unknown-provider")
         case _:
             expected = detail["msg"].removeprefix("Input ").removeprefix("Value error, ")
             remedy = ""
@@ -87,13 +83,3 @@ def _find(root: Map, steps: list[str]) -> tuple[Node, Node, list[str]]:
             continue
         trail.append(step)
     return node, owner, trail
-
-
-def _fields(model: type[Model], steps: list[str]) -> list[str]:
-    """Give the keys that the place of a complaint knows."""
-    if len(steps) == 1:
-        return list(model.model_fields)
-    if "machines" in steps:
-        return list(StaticMachine.model_fields)
-    provider = StaticProvider if "static" in steps else LocalProvider
-    return list(provider.model_fields)

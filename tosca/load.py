@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TYPES: Final = Path(__file__).parent / "types"
 TEMPLATES: Final = Path(__file__).parent / "templates"
+PROVIDERS: Final = Path(__file__).parent / "providers"
 MAX_IMPORTS: Final = 100
 """Most files one template may import, directly and indirectly."""
 
@@ -85,11 +86,17 @@ def _source(data: bytes, file: str, *, foreign: bool) -> Source:
     return Source(file, foreign, root, types, tuple(problems.found))
 
 
+def provider_kinds() -> list[str]:
+    """Name the providers that have a description."""
+    return sorted(path.stem for path in PROVIDERS.glob("*.yaml"))
+
+
 @lru_cache(maxsize=1)
 def normative() -> tuple[Source, ...]:
     """Give the types of the specification, and ours."""
     problems = Problems()
     paths = [TYPES / f"{name}.yaml" for name in ("base", "nodes", "skerry")]
+    paths += [PROVIDERS / f"{kind}.yaml" for kind in provider_kinds()]
     sources = [read_source(path, problems) for path in paths]
     problems.raise_errors()
     return tuple(source for source in sources if source is not None)

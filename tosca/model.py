@@ -6,8 +6,9 @@ Nothing here knows an engine. Addresses are planned here only for providers that
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from enum import StrEnum, unique
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -85,30 +86,20 @@ class Machine(Model):
     wide_area_address: str | None
 
 
-class StaticMachine(Model):
-    """A machine that exists: where it answers to SSH and the public host key it must show."""
+class ListedMachine(Model):
+    """A machine that exists, by the addresses at which its own site and others reach it."""
 
     address: str
     wide_area_address: str | None = None
-    user: str = "root"
-    port: int = Field(default=22, ge=1, le=65535)
-    host_key: Annotated[str, StringConstraints(pattern=r"^(ssh|ecdsa)-[a-z0-9@.-]+ \S+$")]
 
 
-class LocalProvider(Model):
-    """Machines are systemd containers on this Docker host."""
+class Provider(Model):
+    """Where machines come from; the settings are as tosca/providers/<kind>.yaml describes them."""
 
-    kind: Literal["local"] = "local"
-
-
-class StaticProvider(Model):
-    """Machines exist already; keys are machine names (`<site>-<pool>-<n>`)."""
-
-    kind: Literal["static"] = "static"
-    machines: dict[str, StaticMachine]
-
-
-Provider = Annotated[LocalProvider | StaticProvider, Field(discriminator="kind")]
+    kind: str
+    settings: Mapping[str, Any]
+    listed: Mapping[str, ListedMachine] | None = None
+    """Of a provider that lists its machines (skerry.datatypes.ListingProvider): they, by name."""
 
 
 class Network(Model):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tosca.errors import Location, Problems, nearest
-from tosca.model import Machine, Mode, PoolKind, SiteKind, StaticProvider
+from tosca.model import Machine, Mode, PoolKind, SiteKind
 from tosca.nodes import Map, Node, Scalar, Seq
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from tosca.model import Federation, Site
+    from tosca.model import Federation, ListedMachine, Site
 
 _WIDE_AREA_POOLS = {PoolKind.SERVER, PoolKind.EDGE}
 
@@ -96,8 +96,8 @@ def check_site(site: Site, places: Places, problems: Problems) -> None:
         problems.error(places.of("template"), message, remedy, "site-kind")
     _communities(site, places, problems)
     machines = _machines(site, places, problems)
-    if isinstance(site.provider, StaticProvider):
-        _static(site, machines, places, problems)
+    if site.provider.listed is not None and machines:
+        _listed(site, site.provider.listed, machines, places, problems)
     if is_control:
         _control_address(site, machines, places, problems)
 
@@ -142,26 +142,29 @@ def _machines(site: Site, places: Places, problems: Problems) -> tuple[Machine, 
     return ()
 
 
-def _static(site: Site, machines: tuple[Machine, ...], places: Places, problems: Problems) -> None:
-    """Report machines that are missing, left over, listed twice or without a way in."""
-    provider = site.provider
-    if not isinstance(provider, StaticProvider) or not machines:
-        return
+def _listed(
+    site: Site,
+    listed: Mapping[str, ListedMachine],
+    machines: tuple[Machine, ...],
+    places: Places,
+    problems: Problems,
+) -> None:
+    """Report machines that are missing, left over or without a way in from other sites."""
     planned = {machine.name: machine for machine in machines}
-    for name in planned.keys() - provider.machines.keys():
+    for name in planned.keys() - listed.keys():
         message = f"the plan has a machine {name}, the provider has none of that name"
         remedy = f"add {name}, or ask for fewer machines"
         problems.error(places.of("provider", "machines"), message, remedy, "missing-machine")
-    for name in provider.machines.keys() - planned.keys():
+    for name in listed.keys() - planned.keys():
         message = f"the provider has a machine {name}, the plan has none of that name"
         where = places.of("provider", "machines", name)
         problems.error(where, message, nearest(name, planned), "unknown-machine")
-    seen: dict[tuple[str, int], str] = {}
-    for name, machine in provider.machines.items():
+    seen: dict[str, str] = {}
+    for name, machine in listed.items():
         where = places.of("provider", "machines", name)
-        first = seen.setdefault((machine.address, machine.port), name)
+        first = seen.setdefault(machine.address, name)
         if first != name:
-            message = f"{name} and {first} have the same address and port"
+            message = f"{name} and {first} have the same address"
             problems.error(where, message, "give each its own", "duplicate-address")
         needs_wide = name in planned and planned[name].pool in _WIDE_AREA_POOLS
         federated = site.federation.mode is Mode.FEDERATED
@@ -178,8 +181,8 @@ def _control_address(
     if first is None:
         return
     address = first.wide_area_address
-    if isinstance(site.provider, StaticProvider):
-        listed = site.provider.machines.get(first.name)
+    if site.provider.listed is not None:
+        listed = site.provider.listed.get(first.name)
         address = listed.wide_area_address if listed else None
     wanted = str(site.federation.control_address)
     if address is not None and address != wanted:

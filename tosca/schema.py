@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tosca.errors import Problems
+from tosca.catalogue import Catalogue
+from tosca.definitions import Schema
+from tosca.errors import Location, Problems
 from tosca.files import SiteFile
-from tosca.load import TEMPLATES, catalogue, read_source
+from tosca.load import TEMPLATES, catalogue, normative, provider_kinds, read_source
 from tosca.model import Federation
 from tosca.nodes import Scalar, Seq, plain
 from tosca.scalars import UNITS
@@ -23,8 +25,7 @@ from tosca.template import Template, read_template
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tosca.catalogue import Catalogue
-    from tosca.definitions import Constraint, Schema
+    from tosca.definitions import Constraint
 
 SCHEMAS: Final = Path(__file__).parent.parent / "schemas"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -57,9 +58,10 @@ def _site() -> dict[str, Any]:
     body["properties"]["template"]["enum"] = names
     body["properties"]["inputs"] = {"type": "object"}
     body["required"].append("inputs")
-    for provider in ("LocalProvider", "StaticProvider"):
-        # The kind decides which of the two is meant, so it may not be left out.
-        body["$defs"][provider].setdefault("required", []).append("kind")
+    body["properties"]["provider"] = {
+        "description": body["properties"]["provider"]["description"],
+        "oneOf": [_provider(kind) for kind in provider_kinds()],
+    }
     body["allOf"] = [
         {
             "if": {"properties": {"template": {"const": name}}},
@@ -67,6 +69,15 @@ def _site() -> dict[str, Any]:
         }
         for name in names
     ]
+    return body
+
+
+def _provider(kind: str) -> dict[str, Any]:
+    """Describe the settings of a provider by its data type."""
+    types = Catalogue({key: one for source in normative() for key, one in source.types.items()})
+    name = f"skerry.providers.{kind}"
+    body = _value(Schema(name, Location(name)), types)
+    body["properties"]["kind"] = {"const": kind}
     return body
 
 

@@ -22,7 +22,8 @@ def run_job(site: str, community: str) -> Job:
             command="sh",
             arguments=(
                 "-c",
-                'echo "ran in $NOMAD_REGION for $NOMAD_NAMESPACE on $(cat /etc/hostname)"',
+                # Nomad attaches to the output after the start: what ends at once may be lost.
+                'echo "ran in $NOMAD_REGION for $NOMAD_NAMESPACE on $(cat /etc/hostname)"; sleep 1',
             ),
         ),
     )

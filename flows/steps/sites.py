@@ -20,9 +20,8 @@ from flows.progress import board
 from flows.steps import ansible, pulumi, remote, work
 from flows.steps import inventory as inventory_step
 from flows.steps.work import WorkResult
-from infra import names, process
-from infra.errors import ProcessError
-from infra.settings import CHECKOUT, Settings, tool
+from infra.providers import provider_for
+from infra.settings import Settings, tool
 from infra.sites import load_site
 from tosca import load_federation
 from tosca.model import Federation
@@ -40,7 +39,7 @@ def federation(settings: Settings) -> Federation:
 
 
 def check_machine(sites: list[str], settings: Settings) -> None:
-    """See that the operator's machine has what the rest needs; raises StepError, SettingsError."""
+    """See that the operator's machine has what the rest needs; raises InfraError or StepError."""
     with board().step("here", "look at this machine"):
         for engine in ENGINES:
             tool(settings, engine)
@@ -49,14 +48,9 @@ def check_machine(sites: list[str], settings: Settings) -> None:
             raise StepError(
                 "the demo's container image is not made", where=str(archive), remedy="make images"
             )
-        images = {
-            machine.image
-            for site in sites
-            for machine in load_site(settings.inventories, site).machines
-            if load_site(settings.inventories, site).provider.kind == "local"
-        }
-        for image in sorted(images):
-            _need_image(names.host_image(image))
+        for name in sites:
+            site = load_site(settings.inventories, name)
+            provider_for(site.provider.kind).check(site)
 
 
 def bring_up(site: str, settings: Settings) -> int:
@@ -228,27 +222,3 @@ def _one_at_a_time(file: Path) -> Iterator[None]:
     with file.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _need_image(image: str) -> None:
-    try:
-        done = process.run(
-            ["docker", "image", "inspect", "--format", "{{.Id}}", image],
-            timeout=60,
-            check=False,
-            remedy="run `make setup`, which installs and starts Docker",
-        )
-    except ProcessError as error:
-        raise StepError(error.what, where=error.where, remedy=error.remedy) from error
-    if done.returncode == 0:
-        return
-    if "No such image" in done.stderr:
-        raise StepError(
-            f"the machine image {image} is not on this Docker host",
-            where=str(CHECKOUT),
-            remedy="run `make host-image`",
-        )
-    raise StepError(
-        f"Docker does not answer: {done.stderr.strip()}",
-        remedy="run `make setup`, which installs and starts Docker",
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from flows.errors import FlowError, StepError
 from flows.steps import access, pulumi
 from infra.errors import InfraError
-from infra.providers.local.daemon import sweep
+from infra.providers import kinds, provider_for
 from infra.settings import CHECKOUT, Settings
 from tosca.model import Federation
 
@@ -31,8 +31,9 @@ def remove_federation(federation: Federation, settings: Settings, say: Say) -> N
     # Its network can only go when no machine uses it any more.
     _destroy(federation.control_site, settings, say)
     try:
-        for line in sweep(federation.name):
-            say(f"removed by its label: {line}")
+        for kind in kinds():
+            for line in provider_for(kind).sweep(federation.name):
+                say(f"removed, no stack knew of it: {line}")
     except InfraError as error:
         raise StepError(error.what, where=error.where, remedy=error.remedy) from error
     for name in names:

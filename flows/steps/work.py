@@ -55,7 +55,7 @@ def run(site: str, settings: Settings, *, tell: Callable[[str], None] | None = N
     if edges:
         region.submit(page)
     ended = region.await_job(ends, timeout=JOB_S, tell=tell)
-    said = region.output(ended, community).strip()
+    said = region.output(ended, community).strip() or f"complete on {ended.node}, output lost"
     if not edges:
         return WorkResult(site, community, said, ended.node, "", "")
     region.await_job(page, timeout=JOB_S, tell=tell)

@@ -58,6 +58,12 @@ class Provider(Protocol):
     def capabilities(self) -> Capabilities:
         """See `Capabilities`."""
 
+    def check(self, site: Site) -> None:
+        """See that this machine has what making the site takes; raises ProviderError."""
+
+    def sweep(self, federation: str, site: str | None = None) -> Sequence[str]:
+        """Remove what no stack knows of, of one site or all; say what. Raises ProviderError."""
+
     def networks(self, site: Site, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
         """Make what machines of this site attach to; the control site also owns what is shared."""
 

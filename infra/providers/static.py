@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import pulumi
 
-from infra.errors import ProviderError
 from infra.providers.base import Access, Capabilities, MachineFacts
-from tosca.model import Machine, Site, StaticProvider
+from tosca.model import Machine, Site
 
 
 class StaticAdapter:
@@ -19,6 +18,14 @@ class StaticAdapter:
         chooses_addresses=False, reports_host_keys=True, creates_machines=False
     )
 
+    def check(self, site: Site) -> None:
+        """Nothing is made, so nothing is needed."""
+
+    def sweep(self, federation: str, site: str | None = None) -> Sequence[str]:
+        """Nothing was made, so nothing is left."""
+        del federation, site
+        return ()
+
     def networks(self, site: Site, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
         """Networks exist like the machines do."""
         del site, opts
@@ -27,37 +34,22 @@ class StaticAdapter:
     def machine(
         self, site: Site, machine: Machine, access: Access, opts: pulumi.ResourceOptions
     ) -> pulumi.Output[MachineFacts]:
-        """Look the machine up by name; raises ProviderError when the file lacks it."""
+        """Look the machine up by name."""
         del access, opts
         return pulumi.Output.from_input(facts(site, machine))
 
 
 def facts(site: Site, machine: Machine) -> MachineFacts:
-    """What the site's file says about one planned machine."""
-    provider = site.provider
-    known = provider.machines if isinstance(provider, StaticProvider) else {}
-    where = f"inventories/{site.name}/site.yaml, provider.machines"
-    if machine.name not in known:
-        raise ProviderError(
-            f"the site needs a machine {machine.name} that its file does not describe",
-            where=where,
-            remedy="add it with address, user and host_key, or lower the pool's count",
-        )
-    entry = known[machine.name]
-    if machine.wide_area_address is not None and entry.wide_area_address is None:
-        raise ProviderError(
-            f"the machine {machine.name} must be reachable from other sites",
-            where=where,
-            remedy="add its wide_area_address",
-        )
+    """What the site's file says about one planned machine; compiling the file saw to it."""
+    entry = site.provider.settings["machines"][machine.name]
     return MachineFacts(
         name=machine.name,
         pool=machine.pool.value,
-        private_address=entry.address,
-        wide_area_address=entry.wide_area_address,
-        ssh_user=entry.user,
-        ssh_port=entry.port,
-        ssh_host_key=entry.host_key,
+        private_address=entry["address"],
+        wide_area_address=entry.get("wide_area_address"),
+        ssh_user=entry["user"],
+        ssh_port=entry["port"],
+        ssh_host_key=entry["host_key"],
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
 from flows.acceptance.remote.engines import (
     CERTIFICATES,
+    Reply,
     consul,
     facts,
     must,
@@ -37,21 +40,34 @@ class Leaf(TypedDict):
     left_s: int
 
 
+_PATIENCE_S = 20.0
+
+
 def _digest(salt: str, key: str) -> str:
     return hmac.new(salt.encode(), key.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def rings(salt: str) -> list[Ring]:
     """Gossip pools that this server's management tokens can list."""
-    listed = must(nomad("GET", "/v1/agent/keyring/list"), "Nomad's keyring")
+    listed = must(_patiently(nomad, "/v1/agent/keyring/list"), "Nomad's keyring")
     found: list[Ring] = [_ring(f"Nomad from {facts['host']}", salt, listed)]
-    reply = consul("GET", "/v1/operator/keyring")
+    reply = _patiently(consul, "/v1/operator/keyring")
     # Only the primary datacenter's token may; it answers for every datacenter.
     if facts["site"] == facts["control_site"]:
         for pool in must(reply, "Consul's keyring"):
             kind = "WAN" if pool["WAN"] else f"LAN {pool['Datacenter']}"
             found.append(_ring(f"Consul {kind}", salt, pool))
     return found
+
+
+def _patiently(engine: Callable[[str, str], Reply], path: str) -> Reply:
+    """Ask all members, again while one of them misses the question, which gossip allows."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        reply = engine("GET", path)
+        if "nodes reported success" not in str(reply["body"]) or time.monotonic() > deadline:
+            return reply
+        time.sleep(1)
 
 
 def _ring(name: str, salt: str, listed: dict[str, Any]) -> Ring:

@@ -11,6 +11,8 @@ import pulumi
 
 from infra import names
 from infra.providers.base import Access, Capabilities, MachineFacts
+from infra.providers.local.container import need_image
+from infra.providers.local.daemon import daemon, sweep
 from infra.providers.local.machine import DockerMachine, MachineSpec
 from infra.providers.local.network import DockerNetwork, NetworkSpec
 from tosca.model import Machine, Site, SiteKind
@@ -23,6 +25,16 @@ class LocalAdapter:
     capabilities = Capabilities(
         chooses_addresses=True, reports_host_keys=True, creates_machines=True
     )
+
+    def check(self, site: Site) -> None:
+        """The images of the site's machines must be on this Docker host."""
+        with daemon(f"looking for the images of {site.name}") as client:
+            for image in sorted({names.host_image(machine.image) for machine in site.machines}):
+                need_image(client, image, site.name)
+
+    def sweep(self, federation: str, site: str | None = None) -> Sequence[str]:
+        """Containers, volumes and networks are known by their labels."""
+        return sweep(federation, site)
 
     def networks(self, site: Site, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
         """The site's own network; the control site owns the wide-area network as well."""

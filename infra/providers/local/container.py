@@ -185,11 +185,23 @@ def _create(client: DockerClient, spec: MachineSpec) -> Container:
             **_limits(spec),
         )
     except ImageNotFound as error:
-        raise ProviderError(
-            f"the machine image {spec.image} is not on this Docker host",
-            where=f"machine {spec.hostname}",
-            remedy="run `make tools`, which makes it, or correct `image` in the site's file",
-        ) from error
+        raise _no_image(spec.image, spec.site) from error
+
+
+def need_image(client: DockerClient, image: str, site: str) -> None:
+    """Look for an image of a site's machines; raises ProviderError when it is not there."""
+    try:
+        client.images.get(image)
+    except ImageNotFound as error:
+        raise _no_image(image, site) from error
+
+
+def _no_image(image: str, site: str) -> ProviderError:
+    return ProviderError(
+        f"the machine image {image} is not on this Docker host",
+        where=f"site {site}",
+        remedy="run `make host-image`, which makes it, or correct `image` in the site's file",
+    )
 
 
 def _limits(spec: MachineSpec) -> dict[str, Any]:

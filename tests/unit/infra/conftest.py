@@ -18,7 +18,7 @@ from pulumi.runtime.stack import wait_for_rpcs
 
 from infra import settings
 from infra.inventory import SiteOutputs, parse_outputs
-from tosca.model import Federation, Network, Pool, PoolKind, Site, Size
+from tosca.model import Federation, Network, Pool, PoolKind, Provider, Site, Size
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAITestKey"
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -30,7 +30,7 @@ def make_site() -> MakeSite:
     """Build a site in memory; keyword arguments are pool counts and `provider`."""
 
     def make(name: str = "es", *, kind: str = "federated", **given: Any) -> Site:
-        provider = given.pop("provider", {"kind": "local"})
+        provider = given.pop("provider", Provider(kind="local", settings={}))
         mode = given.pop("mode", "federated")
         counts = {"server": 1, "cpu": 1, "gpu": 0, "edge": 1, **given}
         size = Size(cpus=1, memory_mib=1024, disk_gib=10)

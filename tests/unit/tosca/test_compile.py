@@ -134,9 +134,9 @@ SITE_CASES = {
     "a name that YAML reads as no": Case("name: es", "name: no", 1, 7, "write 'no'"),
     "unknown key": Case("provider:", "provider_x: 1\nprovider:", 3, 1, "no key 'provider_x'"),
     "missing key": Case("provider: {kind: local}\n", "", 1, 1, "the file lacks 'provider'"),
-    "unknown provider": Case("kind: local", "kind: moon", 3, 11, "local, static"),
+    "unknown provider": Case("kind: local", "kind: moon", 3, 18, "local, static"),
     "provider with a key of another": Case(
-        "kind: local", "kind: local, machines: {}", 3, 25, "no key 'machines'"
+        "kind: local", "kind: local, machines: {}", 3, 25, "provider has no 'machines'"
     ),
     "unknown template": Case(
         "federated_site", "federated_cite", 2, 11, "did you mean federated_site"
@@ -261,7 +261,7 @@ def test_existing_machines_that_do_not_fit_the_plan_are_named(
                "add es-cpu-1, or ask for fewer machines")),
         (6, 5, ("es-server-1 has no wide_area_address, which other sites reach it by; "
                "add `wide_area_address:`")),
-        (7, 5, "es-cpu-2 and es-server-1 have the same address and port; give each its own"),
+        (7, 5, "es-cpu-2 and es-server-1 have the same address; give each its own"),
         (7, 5, ("the provider has a machine es-cpu-2, the plan has none of that name; "
                "did you mean es-cpu-1?")),
     ]  # fmt: skip
