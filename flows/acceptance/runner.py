@@ -7,12 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from flows.acceptance.federation import Federation, load
+from flows.acceptance.federation import Federation, Site, load
 from flows.acceptance.model import Check, CheckFailed, CheckResult, Context
 from flows.acceptance.remote import jobs
 from flows.acceptance.ssh import Connections
@@ -41,10 +42,13 @@ def run(
     results = []
     with _terminated_like_interrupted(), Connections() as connections:
         _sweep(federation, connections)
-        for check in chosen:
-            result = _run_one(check, federation, connections)
-            results.append(result)
-            progress(result)
+        try:
+            for check in chosen:
+                result = _run_one(check, federation, connections)
+                results.append(result)
+                progress(result)
+        finally:
+            _sweep(federation, connections)
     return results
 
 
@@ -103,10 +107,13 @@ def _run_one(check: Check, federation: Federation, connections: Connections) -> 
 
 
 def _sweep(federation: Federation, connections: Connections) -> None:
-    for site in federation.working:
+    def sweep(site: Site) -> None:
         # A site that cannot be swept fails its checks with a better reason.
         with suppress(FlowError):
             connections.ask(site.first, _SWEEP_S, jobs.sweep)
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(sweep, federation.working))
 
 
 @contextmanager

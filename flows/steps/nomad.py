@@ -18,6 +18,8 @@ _OK = 200
 _NOT_FOUND = 404
 _CALL_S = 15.0
 _PAUSE_S = 0.5
+_DECIDED = ("complete", "failed", "canceled")
+_ENDED = ("complete", "failed", "lost")
 _AGAIN = "run the same command again; if it stays so, see `journalctl -u nomad` on the server"
 
 
@@ -113,10 +115,33 @@ class Region:
             or ""
         )
 
-    def forget(self, job: Job) -> None:
-        """Stop a job and remove every trace of it."""
+    def forget(self, job: Job, *, timeout: float = 30.0) -> None:
+        """Stop a job, and remove every trace of it once nothing of it is under way.
+
+        Purged while a plan for it is in flight, a job takes the region's leaders down, each in turn
+        (Nomad 1.11.2 and 1.11.3, hashicorp/nomad pull request 27739): members of a community may
+        not purge. Needs a management token; raises StepError.
+        """
         path = f"/v1/job/{quote(job.id)}"
+        self.call("DELETE", path, namespace=job.community)
+        deadline = time.monotonic() + timeout
+        while not self._over(path, job.community):
+            if time.monotonic() > deadline:
+                raise StepError(
+                    f"job {job.id} of {job.community} was stopped and did not end "
+                    f"within {timeout:g} s",
+                    where=f"region {self.name}",
+                    remedy=f"see `nomad job status -namespace {job.community} {job.id}`",
+                )
+            time.sleep(_PAUSE_S)
         self.call("DELETE", path, purge="true", namespace=job.community)
+
+    def _over(self, path: str, namespace: str) -> bool:
+        evaluations = self.call("GET", f"{path}/evaluations", namespace=namespace) or []
+        allocations = self.call("GET", f"{path}/allocations", namespace=namespace) or []
+        return all(one["Status"] in _DECIDED for one in evaluations) and all(
+            one["ClientStatus"] in _ENDED for one in allocations
+        )
 
     def await_job(
         self, job: Job, *, timeout: float, tell: Callable[[str], None] | None = None

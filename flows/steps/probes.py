@@ -138,7 +138,7 @@ class Probes:
             thread.join()
         for one, number in self._submitted:
             try:
-                one.member.forget(probe_job(one.site, one.community, number))
+                one.manager.forget(probe_job(one.site, one.community, number))
             except FlowError as error:
                 self._fail(one.site, f"probe job {number} stays: {error.what}")
 

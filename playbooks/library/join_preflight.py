@@ -49,6 +49,9 @@ skew_s: {description: "This clock minus the control site's, in seconds", type: f
 PORTS = {8200: "Vault", 8300: "Consul servers", 8302: "Consul gossip", 4647: "Nomad servers",
          4648: "Nomad gossip"}  # fmt: skip
 
+# What its health answers while it is sealed, or not initialised.
+SEALED = {503, 501}
+
 # A port that refuses datagrams says so within this time.
 REFUSAL_S = 0.5
 
@@ -166,13 +169,19 @@ def problems(params: dict) -> tuple[list[str], float]:
         return found, skew
     vault = Vault(address)
     try:
-        _, _, date = vault.call("GET", "/v1/sys/health")
+        status, _, date = vault.call("GET", "/v1/sys/health")
         skew = time.time() - email.utils.parsedate_to_datetime(date).timestamp()
         if abs(skew) > params["max_skew_s"]:
             found.append(
                 f"this machine's clock differs from the control site's by {skew:.0f} s (at most "
                 f"{params['max_skew_s']:.0f} s); set up time synchronisation"
             )
+        if status in SEALED:
+            found.append(
+                f"Vault at {address}:8200 is sealed, as it is after its machine was restarted; "
+                "have the control site run playbooks/deploy-site.yml, which unseals it"
+            )
+            return found, skew
         if params["first"] and not Path(params["credential_file"]).is_file():
             problem = (
                 vault.trust(params["ca_sha256"])

@@ -34,7 +34,7 @@ class Watch:
     def _publish(self, site: Site) -> tuple[str, str]:
         community, ask = site.communities[0], self.context.ask
         told = ask(site.first, jobs.start_web, "watch", community, site.domain, START_S)
-        self.context.undo.callback(partial(ask, site.first, jobs.purge, told["job"], community))
+        self.context.undo.callback(partial(ask, site.first, jobs.stop, told["job"], community))
         expect(told["status"] == "running", f"{site.name}: the page does not run: {told['status']}")
         edge = site.edges[0].reachable_address
         host = self.context.federation.control.first

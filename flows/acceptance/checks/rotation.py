@@ -89,7 +89,9 @@ def r2_certificates(context: Context) -> str:
         for file, leaf in leaves.items():
             if leaf["lifetime_s"] > LONGEST_S:
                 problems.append(f"{host.name} {file} lives {leaf['lifetime_s'] // DAY_S} days")
-            if leaf["left_s"] < LEAST_LEFT_S:
+            if leaf["left_s"] < 0:
+                problems.append(f"{host.name} {file} has run out")
+            elif leaf["left_s"] < LEAST_LEFT_S:
                 problems.append(f"{host.name} {file} has {leaf['left_s'] // DAY_S} days left")
         known = {leaf["digest"] for leaf in leaves.values()}
         shown = _shown(context, host)

@@ -185,6 +185,11 @@ def n9_rights(context: Context) -> str:
                 _post("/v1/acl/token", {"Name": "check", "Type": "management"}),
                 get("nomad", "/v1/operator/raft/configuration"),
                 get("nomad", "/v1/operator/snapshot"),
+                {
+                    "engine": "nomad",
+                    "method": "DELETE",
+                    "path": f"/v1/job/check-none?purge=true&namespace={mine}",
+                },
             ]
             replies = calls(context, site.first, *[{**t, "who": mine} for t in tries])
             problems += refusals([f"{site.name}: {mine} {t['path']}" for t in tries], replies)

@@ -214,7 +214,7 @@ def w1_page(context: Context) -> str:
     def publish(task: tuple[Site, str]) -> list[str]:
         site, community = task
         told = context.ask(site.first, jobs.start_web, "web", community, site.domain, START_S)
-        context.undo.callback(partial(context.ask, site.first, jobs.purge, told["job"], community))
+        context.undo.callback(partial(context.ask, site.first, jobs.stop, told["job"], community))
         if told["status"] != "running":
             return [f"{site.name}/{community}: {told['status']}"]
         pages = {
@@ -248,7 +248,7 @@ def _reading_job(context: Context, site: Site) -> tuple[dict[str, str], dict[str
     stored = list(paths.values())
     context.undo.callback(partial(context.ask, control, identity.forget, stored))
     context.ask(control, identity.store, stored, value)
-    context.undo.callback(partial(context.ask, site.first, jobs.purge, job_id, mine))
+    context.undo.callback(partial(context.ask, site.first, jobs.stop, job_id, mine))
     told = context.ask(site.first, identity.start, job_id, mine, min(START_S, context.left()))
     expect(told["status"] == "running", f"{site.name}: the job does not run: {told['status']}")
     return told, paths, value

@@ -143,7 +143,7 @@ def recovery(mark: str, survivors: list[str], community: str, timeout_s: float) 
         took = wait_for(taken, timeout_s)
         submit_s = time.monotonic() - started if took else -1.0
     finally:
-        wait_for(lambda: jobs.purge(job_id, community), timeout_s)
+        wait_for(lambda: jobs.stop(job_id, community), timeout_s)
     return {
         "leader_s": leader_s,
         "submit_s": submit_s,
@@ -167,7 +167,7 @@ def alone(mark: str, community: str, domain: str, timeout_s: float) -> dict[str,
         return told
     started = jobs.start_web("alone", community, domain, timeout_s)
     told["job"] = started["status"]
-    jobs.purge(started["job"], community)
+    jobs.stop(started["job"], community)
     for who in ("management", "agent"):
         token = engines._cache[f"consul/{who}"]  # noqa: SLF001
         told[f"consul {who} token"] = consul("GET", "/v1/acl/token/self", who=token)["status"]

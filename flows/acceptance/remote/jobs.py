@@ -1,4 +1,4 @@
-"""Jobs that checks run: small, named `check-`, purged by whoever started them."""
+"""Jobs that checks run: small, named `check-`, stopped by whoever started them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from flows.acceptance.remote.engines import Reply, consul, facts, must, nomad, w
 
 IMAGE = "skerry/hello:1"
 SECOND = 1_000_000_000
-OVER = ("running", "failed", "complete", "lost")
+ENDED = ("complete", "failed", "lost")
+OVER = ("running", *ENDED)
+DECIDED = ("complete", "failed", "canceled")
+_SWEEP_S = 20.0
 
 
 def name(purpose: str) -> str:
@@ -62,14 +65,32 @@ def job(
 
 
 def submit(content: dict[str, Any], *, who: str) -> Reply:
-    """Register a job; the caller purges it."""
+    """Register a job; the caller stops it."""
     return nomad("POST", "/v1/jobs", {"Job": content}, who=who)
 
 
-def purge(job_id: str, namespace: str) -> bool:
-    """Stop a job and forget it; whether it is gone."""
-    path = f"/v1/job/{quote(job_id)}?purge=true&namespace={quote(namespace)}"
-    reply = nomad("DELETE", path)
+def stop(job_id: str, namespace: str) -> bool:
+    """Stop a job; whether it is stopped or was gone. `sweep` removes it later."""
+    reply = nomad("DELETE", f"/v1/job/{quote(job_id)}?namespace={quote(namespace)}")
+    return reply["status"] in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND)
+
+
+def _purged(job_id: str, namespace: str) -> bool:
+    """Remove a stopped job if nothing of it is under way; whether it is gone.
+
+    Purged while a plan for it is in flight, a job takes the region's leaders down, each in turn
+    (Nomad 1.11.2 and 1.11.3, hashicorp/nomad pull request 27739).
+    """
+    path = f"/v1/job/{quote(job_id)}"
+    about = f"?namespace={quote(namespace)}"
+    for what, key, ends in (
+        ("evaluations", "Status", DECIDED),
+        ("allocations", "ClientStatus", ENDED),
+    ):
+        listed = must(nomad("GET", f"{path}/{what}{about}"), f"{what} of {job_id}")
+        if any(found[key] not in ends for found in listed):
+            return False
+    reply = nomad("DELETE", f"{path}{about}&purge=true")
     return reply["status"] in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND)
 
 
@@ -109,7 +130,7 @@ def events(allocation: dict[str, Any]) -> str:
 def trial(
     purpose: str, namespace: str, configs: dict[str, dict[str, Any]], timeout_s: float
 ) -> dict[str, dict[str, str]]:
-    """Run a job of the community with one group per Docker configuration, and purge it.
+    """Run a job of the community with one group per Docker configuration, and stop it.
 
     For each group: status (running, failed, rejected, not placed) and what Nomad said of it.
     """
@@ -128,15 +149,15 @@ def trial(
             }
         return outcome
     finally:
-        purge(job_id, namespace)
+        stop(job_id, namespace)
 
 
 def rejected(namespace: str, content: dict[str, Any], who: str) -> Reply:
-    """Submit what ought to be refused; purged at once if it was not."""
+    """Submit what ought to be refused; stopped at once if it was not."""
     content = job(name("refuse"), namespace, [group("task", **content)])
     reply = submit(content, who=who)
     if reply["status"] == http.HTTPStatus.OK:
-        purge(content["ID"], namespace)
+        stop(content["ID"], namespace)
     return reply
 
 
@@ -164,7 +185,7 @@ def web_group(job_id: str, host: str) -> dict[str, Any]:
 def start_web(
     purpose: str, namespace: str, domain: str, timeout_s: float, node: str = ""
 ) -> dict[str, str]:
-    """Start a page and wait until Consul calls it healthy; the caller purges `job`.
+    """Start a page and wait until Consul calls it healthy; the caller stops `job`.
 
     Gives job, host, and status: running when Consul has it, or what went wrong.
     """
@@ -182,26 +203,39 @@ def start_web(
     if wait_for(healthy, timeout_s):
         return told | {"status": "running"}
     seen = allocations(job_id, namespace)
-    purge(job_id, namespace)
+    stop(job_id, namespace)
     said = "; ".join(f"{found['ClientStatus']}: {events(found)}" for found in seen)
     return told | {"status": said[:400] or "not placed"}
 
 
 def sweep() -> int:
-    """Remove what killed runs left in this region: jobs, nodes and policies of checks."""
-    jobs = must(nomad("GET", "/v1/jobs?namespace=*&prefix=check-"), "jobs")
-    for found in jobs:
-        purge(found["ID"], found["Namespace"])
+    """Remove what checks left in this region: jobs, nodes and policies.
+
+    A job that does not come to rest in time stays, stopped, for the next sweep.
+    """
+    left = [
+        (found["ID"], found["Namespace"])
+        for found in must(nomad("GET", "/v1/jobs?namespace=*&prefix=check-"), "jobs")
+    ]
+    count = len(left)
+    for job_id, namespace in left:
+        stop(job_id, namespace)
+
+    def over() -> bool:
+        left[:] = [one for one in left if not _purged(*one)]
+        return not left
+
+    wait_for(over, _SWEEP_S, pause_s=1.0)
     for node in must(nomad("GET", "/v1/nodes"), "nodes"):
         if node["Name"].startswith("check-"):
             nomad("POST", f"/v1/node/{node['ID']}/purge")
     for policy in must(nomad("GET", "/v1/acl/policies?prefix=check-"), "policies"):
         nomad("DELETE", f"/v1/acl/policy/{policy['Name']}")
-    return len(jobs)
+    return count
 
 
 def pinned(purpose: str, namespace: str, node: str, timeout_s: float) -> str:
-    """Run a plain job of a community on one node and purge it: `running`, or what went wrong."""
+    """Run a plain job of a community on one node and stop it: `running`, or what went wrong."""
     job_id = name(purpose)
     try:
         reply = submit(job(job_id, namespace, [group("task")], node), who=namespace)
@@ -213,4 +247,4 @@ def pinned(purpose: str, namespace: str, node: str, timeout_s: float) -> str:
         status = str(found[0]["ClientStatus"])
         return status if status == "running" else f"{status}: {events(found[0])[-300:]}"
     finally:
-        purge(job_id, namespace)
+        stop(job_id, namespace)

@@ -219,7 +219,7 @@ def test_the_program_sent_to_machines_runs_with_plain_python():
             "args": ["check-1", "oceans", []],
             "kwargs": {},
         }
-    for change, key in (({}, "value"), ({"function": "purge", "args": []}, "error")):
+    for change, key in (({}, "value"), ({"function": "stop", "args": []}, "error")):
         done = subprocess.run(
             [sys.executable, "-I", "-c", ssh._BOOTSTRAP],
             input=json.dumps({**asked, **change}),

@@ -28,11 +28,14 @@ def vault(tls_server, authority):
         "token": "good",
         "made_for": "site-aa",
         "skew_s": 0.0,
+        "health": 200,
         "asked": [],
     }
 
     def answer(request, raw):
         state["asked"].append((request.path, raw))
+        if request.path == "/v1/sys/health":
+            return state["health"], b"{}"
         if request.path == "/v1/pki-root/ca/pem":
             return 200, state["root"]
         if request.path == "/v1/sys/wrapping/lookup":
@@ -143,6 +146,16 @@ def test_a_clock_that_is_off_is_named_with_the_difference(ask, preflight, monkey
     assert found is not None
     # A Date header counts whole seconds.
     assert ahead_s - 1 <= int(found[1]) <= ahead_s + 2
+
+
+def test_a_sealed_vault_is_named_with_what_unseals_it(ask, vault):
+    vault["health"] = 503
+
+    message = ask()["msg"]
+
+    assert f"Vault at {ADDRESS}:8200 is sealed" in message
+    assert "playbooks/deploy-site.yml" in message
+    assert message.count("\n- ") == 1
 
 
 def test_a_token_that_was_used_or_has_run_out_is_refused(ask, vault):
