@@ -76,30 +76,26 @@ def connect(engine: dict[str, str]) -> Api:
     )
 
 
-def stream(engine: dict[str, str], method: str, path: str, file: Path) -> None:
-    """Send or receive a snapshot. Raises SnapshotError, OSError."""
+def receive(engine: dict[str, str], file: Path) -> None:
+    """Take a snapshot into a private file. Raises SnapshotError, OSError, HTTPException."""
     api = connect(engine)
     connection = api._connection()  # noqa: SLF001 -- the one caller that moves bytes, not JSON
     try:
-        if method == "GET":
-            connection.request("GET", path, headers=api.headers)
-            response = connection.getresponse()
-            if response.status == http.client.OK:
-                handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(handle, "wb") as out:
-                    while chunk := response.read(1 << 20):
-                        out.write(chunk)
-                return
-        else:
-            connection.request(method, path, body=file.read_bytes(), headers=api.headers)
-            response = connection.getresponse()
-            if response.status in {200, 204}:
-                response.read()
-                return
-        reason = response.read().decode(errors="replace").strip()
+        connection.request("GET", engine["path"], headers=api.headers)
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise refused(engine, response.status, response.read().decode(errors="replace"))
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            while chunk := response.read(1 << 20):
+                out.write(chunk)
     finally:
         connection.close()
-    raise SnapshotError(f"{engine['name']} answered {response.status}: {reason}")
+
+
+def refused(engine: dict[str, str], status: int, answer: object) -> SnapshotError:
+    """What an engine said instead of working on a snapshot."""
+    return SnapshotError(f"{engine['name']} answered {status}: {str(answer).strip()}")
 
 
 def look_into(file: Path) -> None:
@@ -128,7 +124,7 @@ def save(folder: Path, engines: list[dict[str, str]], facts: dict[str, str]) -> 
     folder.chmod(0o700)
     for engine in engines:
         file = folder / f"{engine['name']}.snap"
-        stream(engine, "GET", engine["path"], file)
+        receive(engine, file)
         look_into(file)
     manifest = {
         **facts,
@@ -176,8 +172,10 @@ def restore(folder: Path, engines: list[dict[str, str]], facts: dict[str, str]) 
     """Restore each engine from a backup that fits entirely. Raises SnapshotError, OSError."""
     manifest = check(folder, engines, facts)
     for engine in engines:
-        method = "POST" if engine["name"] == "vault" else "PUT"
-        stream(engine, method, engine["path"], folder / f"{engine['name']}.snap")
+        content = (folder / f"{engine['name']}.snap").read_bytes()
+        status, answer = connect(engine).once("PUT", engine["path"], content)
+        if status not in {200, 204}:
+            raise refused(engine, status, answer)
     return manifest
 
 

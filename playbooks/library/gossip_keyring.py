@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.engine_api import API_ARGUMENTS, Api, ApiError, api_from
@@ -34,10 +33,6 @@ steps: {description: What was done, without the keys, type: list, returned: alwa
 """
 
 
-PARTIAL = "nodes reported success"
-"""In what Serf says when some members did not answer; to ask again is harmless."""
-
-
 class Ring:
     """The keyrings of one engine, over its API. Raises ApiError."""
 
@@ -51,7 +46,7 @@ class Ring:
         Nomad does not say which key is in use (API 1.11): that is known only of a lone key.
         """
         path = "/v1/operator/keyring" if self.consul else "/v1/agent/keyring/list"
-        answer = self.ask("GET", path)
+        _, answer = self.api.call("GET", path)
         if self.consul:
             return [(pool["Keys"], pool["PrimaryKeys"], pool["NumNodes"]) for pool in answer]
         held = answer["Keys"]
@@ -61,20 +56,9 @@ class Ring:
         """Install, use or remove a key on every member."""
         if self.consul:
             method = {"install": "POST", "use": "PUT", "remove": "DELETE"}[verb]
-            self.ask(method, "/v1/operator/keyring", {"Key": key})
+            self.api.call(method, "/v1/operator/keyring", {"Key": key})
         else:
-            self.ask("POST", f"/v1/agent/keyring/{verb}", {"Key": key})
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask all members; again, for at most 30 s, while one of them misses the question."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return self.api.call(method, path, body)[1]
-            except ApiError as error:
-                if PARTIAL not in str(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(1)
+            self.api.call("POST", f"/v1/agent/keyring/{verb}", {"Key": key})
 
 
 def settled(ring: Ring, keys: set[str], primary: str | None) -> bool:

@@ -73,10 +73,10 @@ class Api:
         )
 
     def once(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Make one call; the answer is (status, decoded JSON, text or None)."""
+        """Make one call, bytes go as they are; (status, decoded JSON, text or None)."""
         connection = self._connection()
         try:
-            payload = None if body is None else json.dumps(body)
+            payload = body if body is None or isinstance(body, bytes) else json.dumps(body)
             connection.request(method, path, body=payload, headers=self.headers)
             response = connection.getresponse()
             raw = response.read()

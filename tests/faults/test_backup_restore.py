@@ -1,4 +1,4 @@
-"""A region that lost its servers comes back from a backup, on the running demo federation."""
+"""Sites that lost their servers come back from a backup, on the running demo federation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from flows import acceptance
 from flows.errors import StepError
 from flows.jobs.demo import page_job, run_job
 from flows.steps import access, ansible, probes, remote, sites, work
@@ -87,13 +88,10 @@ def test_a_backup_of_another_site_is_refused(backup, here, tmp_path):
     assert "is foreign: its site is es, here it is sk" in refused(copy, here)
 
 
-def test_a_region_whose_servers_lost_their_disks_has_the_same_jobs_and_tokens_again(backup, here):
-    del backup
-    watched = [probes.watch(site, here) for site in OTHERS]
-    elsewhere = probes.snapshot(watched, here)
-    before = facts(here)
+def wipe(site: str, here) -> None:
+    """Remove a site's servers with their disks, and have Pulumi make new ones."""
     federation = sites.federation(here).name
-    for server in remote.inventory(SITE, here).site_group.vars.fed_servers:
+    for server in remote.inventory(site, here).site_group.vars.fed_servers:
         subprocess.run(
             ["docker", "rm", "--force", "--volumes", f"{federation}-{server.name}"],
             check=True,
@@ -104,11 +102,39 @@ def test_a_region_whose_servers_lost_their_disks_has_the_same_jobs_and_tokens_ag
         subprocess.run(
             ["docker", "volume", "rm", volume], check=False, capture_output=True, timeout=60
         )
-    sites.bring_up(SITE, here)
-    sites.write_inventory(SITE, here)
+    sites.bring_up(site, here)
+    sites.write_inventory(site, here)
+
+
+def test_a_region_whose_servers_lost_their_disks_has_the_same_jobs_and_tokens_again(backup, here):
+    del backup
+    watched = [probes.watch(site, here) for site in OTHERS]
+    elsewhere = probes.snapshot(watched, here)
+    before = facts(here)
+    wipe(SITE, here)
     token = sites.admit(SITE, here)
     assert token is not None, "the wiped server cannot have kept the site's credential"
     ansible.play("restore-site", [SITE], here, values={"join_token_file": str(token)})
     assert before == facts(here)
     work.await_page(work.edge_of(SITE, here), SITE)
     assert probes.snapshot(watched, here).restarts_since(elsewhere) == []
+
+
+def test_a_control_site_that_lost_its_disk_is_the_same_root_of_trust_again(here):
+    control = sites.federation(here).control_site
+    ansible.play("backup", [control], here)
+    fingerprint = here.state / f"federation-{sites.federation(here).name}.sha256"
+    root = fingerprint.read_text()
+    watched = [probes.watch(site, here) for site in (SITE, *OTHERS)]
+    elsewhere = probes.snapshot(watched, here)
+    wipe(control, here)
+    ansible.play("restore-site", [control], here)
+    assert fingerprint.read_text() == root
+    assert probes.snapshot(watched, here).restarts_since(elsewhere) == []
+    # The sites log in as before, their certificates are of this root, nothing is to be changed.
+    for site in (SITE, *OTHERS):
+        assert ansible.play("deploy-site", [site], here).changed == 0
+        work.await_page(work.edge_of(site, here), site)
+    checks = {"F3", "F5", "F6", "F8", "N8", "W6"}
+    found = acceptance.run(here.inventories, only=checks)
+    assert [f"{one.id}: {one.detail}" for one in found if not one.passed] == []
