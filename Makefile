@@ -68,7 +68,8 @@ bench: venv ## measure what the project promises; FROM_NOTHING=1 stands the demo
 	@$(PYTHON) -m flows.bench $${FROM_NOTHING:+--from-nothing}
 
 lock: venv ## bring requirements.lock up to date with pyproject.toml
-	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group dev \
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11.0 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --group dev \
 	  --output-file requirements.lock pyproject.toml
 
 .PHONY: help demo test test-faults verify join-demo retire down inventory env setup venv tools host-image images lint \
