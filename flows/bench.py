@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import sys
 from collections.abc import Mapping
@@ -90,7 +91,18 @@ def measure(here: Settings, *, from_nothing: bool) -> list[Row]:
     rows.append(Row("second run, CPU of this side", "s", None, cost.cpu))
     rows.append(Row("second run, changes", "", 0, _number(_result("deploy", here), "changed")))
     rows.append(Row("memory of all machines", "GiB", 6, _memory_gib(here)))
-    return rows + _join_rows(here)
+    return rows + _join_rows(here) + _leader_rows(here)
+
+
+def _leader_rows(here: Settings) -> list[Row]:
+    """What check L2 measured; it fails by itself when other jobs were restarted."""
+    _flows("verify", "L2")
+    (found,) = json.loads((report.build_folder(here) / "verify.json").read_text())["checks"]
+    leader, job = re.findall(r"after ([0-9.]+) s", found["detail"])
+    return [
+        Row("leader killed, to the next leader", "s", 10, float(leader)),
+        Row("leader killed, to the next job taken", "s", 15, float(job)),
+    ]
 
 
 def _join_rows(here: Settings) -> list[Row]:
