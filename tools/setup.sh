@@ -33,6 +33,8 @@ need openssh-client command -v ssh-keygen
 need python3-venv "${PYTHON:-python3}" -c 'import ensurepip, venv'
 need util-linux command -v setpriv
 need iptables command -v iptables
+need iproute2 command -v ip
+need curl command -v curl
 need ca-certificates test -f /etc/ssl/certs/ca-certificates.crt
 
 if [ -n "$missing" ]; then

@@ -69,7 +69,15 @@ def test_a_machine_without_apt_is_told_what_is_missing(as_nobody):
 
 def test_a_user_who_may_not_use_docker_is_told_how_to(as_nobody):
     done = as_nobody(
-        "docker", "dockerd", "debootstrap", "dpkg-query", "ssh-keygen", "setpriv", "iptables"
+        "docker",
+        "dockerd",
+        "debootstrap",
+        "dpkg-query",
+        "ssh-keygen",
+        "setpriv",
+        "iptables",
+        "ip",
+        "curl",
     )
 
     assert done.returncode == 1

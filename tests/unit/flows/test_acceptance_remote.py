@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -108,8 +109,14 @@ def test_a_loose_key_is_found_and_a_tight_one_counted(searched):
     assert found["loose"] == [f"{searched}/loose.pem has mode 0640"]
 
 
-def test_a_secret_in_a_readable_file_or_a_command_line_is_found(searched, monkeypatch):
+def test_a_secret_in_a_readable_file_or_a_command_line_is_found(searched, monkeypatch, tmp_path):
     secret = "7f0e1c9a-1111-2222-3333-444455556666"
+    # The machines have a journal; the one that runs the tests may have none.
+    journal = tmp_path / "bin" / "journalctl"
+    journal.parent.mkdir()
+    journal.write_text("#!/bin/sh\n")
+    journal.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{journal.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(machine, "own_secrets", lambda: {secret})
     monkeypatch.setattr(machine, "reachable", lambda _: True)
     (searched / "open").write_text(f"token={secret}")

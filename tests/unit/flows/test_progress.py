@@ -42,7 +42,8 @@ def test_markup_in_a_line_is_printed_as_it_is(board, screen) -> None:
     assert screen.getvalue() == "[bold]es[/bold]\n"
 
 
-def test_a_terminal_shows_what_is_under_way_and_what_is_left() -> None:
+def test_a_terminal_shows_what_is_under_way_and_what_is_left(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     board = Board(4, Console(file=screen, force_terminal=True, width=100))
     with board.shown("t"), board.step("es", "join") as step, board.step("pt", "machines"):

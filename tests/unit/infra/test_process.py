@@ -125,6 +125,15 @@ def test_a_child_that_moved_to_a_process_group_of_its_own_is_stopped_too(tmp_pat
     assert gone(int(pids.read_text()))
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, also where the tests run as a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_the_program(tmp_path):
     pid_file = tmp_path / "pid"
     timer = threading.Timer(0.6, os.kill, [os.getpid(), signal.SIGINT])

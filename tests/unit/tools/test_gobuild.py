@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     Program = Callable[[str, str], Path]
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skerry"
 MODULE = "example.invalid/fake"
 VERSION = "v1.2.3"
 BUILD = {"build": [{"output": "fake", "pins": "fake", "package": MODULE, "disk_mib": 1}]}
@@ -58,7 +60,10 @@ def proxy(
 ) -> dict[str, bytes]:
     """Serve a small module and pin it; return the module's files as the zip holds them."""
     if shutil.which("go") is None:
-        pytest.fail("these tests need Go on PATH (any from 1.21 on)")
+        cached = [path.parent for path in CACHE.glob("tools/go/*/go/bin/go")]
+        if not cached:
+            pytest.fail("these tests need Go (any from 1.21 on): install it, or run `make tools`")
+        monkeypatch.setenv("PATH", f"{cached[0]}:{os.environ['PATH']}")
     inside = f"{MODULE}@{VERSION}"
     files = {f"{inside}/go.mod": GO_MOD, f"{inside}/main.go": SOURCE}
     base = f"/{MODULE}/@v/{VERSION}"
