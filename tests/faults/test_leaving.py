@@ -84,7 +84,7 @@ def test_every_other_site_sees_that_it_left(left):
 
 def test_its_credential_opens_nothing_any_more(left):
     assert left.log_in() == 400
-    for path in (f"/v1/kv/data/sites/{SITE}/engines", f"/v1/pki-{SITE}/ca/pem"):
+    for path in (f"/v1/kv/data/sites/{SITE}/engines", f"/v1/pki-{SITE}/cert/ca"):
         assert left.ask(engines.vault, "GET", path, who="operator")["status"] == 404
 
 
