@@ -88,7 +88,7 @@ def borrower(lender, tmp_path_factory):
         wide_area=server.wide_area_address,
         user=host.ansible_user,
         port=host.ansible_port,
-        host_key=" ".join(known.read_text().split()[1:3]),
+        host_key=" ".join(known.read_text().splitlines()[-1].split()[1:3]),
     )
     federation = Federation(tmp_path_factory.mktemp("borrower"), BORROWER, provider)
     # The machine lets one key in: its owner gives it to the borrower.
