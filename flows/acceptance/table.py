@@ -50,7 +50,7 @@ CHECKS: tuple[Check, ...] = (
     Check("N7.hosts", "no secret is exposed on a machine", exposure.n7_hosts),
     Check("N7.controller", "no secret is in states, inventories or logs", exposure.n7_controller),
     Check("N8.nomad", "one management token per region", tenancy.n8_nomad),
-    Check("N8.consul", "one Consul token with all rights", tenancy.n8_consul),
+    Check("N8.consul", "one Consul token with all rights", tenancy.n8_consul, federated=True),
     Check("N9.other", "a community cannot touch another", tenancy.n9_communities),
     Check("N9.rights", "a community's token has a member's rights only", tenancy.n9_rights),
     Check("N9.region", "tokens end at the region's border", tenancy.n9_region, federated=True),

@@ -24,7 +24,7 @@ mode: sovereign
 control_site: control
 control_address: 10.62.0.18
 wide_area_cidr: 10.62.0.0/24
-communities: [oceans]
+communities: [oceans, forests]
 sites: [aa]
 """,
     "control/site.yaml": """\
@@ -37,7 +37,10 @@ inputs: {private_cidr: 10.69.0.0/24, wide_area_cidr: 10.62.0.16/28}
 name: aa
 template: federated_site
 provider: {kind: local}
-inputs: {private_cidr: 10.69.1.0/24, wide_area_cidr: 10.62.0.32/28, communities: [oceans]}
+inputs:
+  private_cidr: 10.69.1.0/24
+  wide_area_cidr: 10.62.0.32/28
+  communities: [oceans, forests]
 """,
 }
 QUIET = ["F1", "F2", "F4", "F8", "F9", "N1", "N3", "N4", "N5", "N6", "N7", "N8", "N9", "W1", "W6"]
