@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import http
 import http.client
-import os
-import pwd
 import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.engine_api import API_ARGUMENTS, Api, ApiError, api_from
+from ansible.module_utils.engine_api import Api, ApiError
 
 DOCUMENTATION = r"""
 ---
@@ -25,17 +23,12 @@ description:
 options:
   url: {description: "https://host:port of Vault", type: str, required: true}
   ca_cert: {description: "Trust bundle", type: path}
-  token: {description: "Not used", type: str}
-  token_header: {description: "Not used", type: str, default: X-Vault-Token}
-  client_cert: {description: "Client certificate", type: path}
-  client_key: {description: "Its key", type: path}
   retry_s: {description: "How long Vault is waited for, in seconds", type: float, default: 30}
   snapshot: {description: "The snapshot's file on this machine", type: path, required: true}
   keys: {description: "Unseal key shares, as many as it takes", type: list, elements: str,
     required: true}
   marker: {description: "File that stands while Vault holds nothing worth keeping", type: path,
     required: true}
-  owner: {description: "Account that owns the marker", type: str, default: vault}
 author: [Skerry]
 """
 
@@ -102,26 +95,22 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            **API_ARGUMENTS,
+            "url": {"type": "str", "required": True},
+            "ca_cert": {"type": "path"},
+            "retry_s": {"type": "float", "default": 30.0},
             "snapshot": {"type": "path", "required": True},
             "keys": {"type": "list", "elements": "str", "required": True, "no_log": True},
             "marker": {"type": "path", "required": True},
-            "owner": {"type": "str", "default": "vault"},
         },
         supports_check_mode=True,
     )
-    api, keys, marker = (
-        api_from(module.params),
-        module.params["keys"],
-        Path(module.params["marker"]),
-    )
+    given = module.params
+    api = Api(given["url"], ca_cert=given["ca_cert"], retry_s=given["retry_s"])
     try:
         if state(api)["initialized"] or module.check_mode:
             module.exit_json(changed=False)
-        marker.touch(mode=0o600)
-        account = pwd.getpwnam(module.params["owner"])
-        os.chown(marker, account.pw_uid, account.pw_gid)
-        take(api, Path(module.params["snapshot"]), keys)
+        Path(given["marker"]).touch(mode=0o600)
+        take(api, Path(given["snapshot"]), given["keys"])
     except (ApiError, OSError, KeyError, ValueError, http.client.HTTPException) as error:
         module.fail_json(msg=f"Vault was not restored: {error}; run the same command again")
     module.exit_json(changed=True)

@@ -6,7 +6,7 @@ import base64
 import http.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.engine_api import API_ARGUMENTS, Api, ApiError, api_from
+from ansible.module_utils.engine_api import Api, ApiError
 
 DOCUMENTATION = r"""
 ---
@@ -17,10 +17,6 @@ description:
 options:
   url: {description: "https://host:port of Vault", type: str, required: true}
   ca_cert: {description: "Trust bundle", type: path}
-  token: {description: "Not used", type: str}
-  token_header: {description: "Not used", type: str, default: X-Vault-Token}
-  client_cert: {description: "Client certificate", type: path}
-  client_key: {description: "Its key", type: path}
   retry_s: {description: "How long Vault is waited for, in seconds", type: float, default: 30}
   keys: {description: "Unseal key shares, as many as it takes", type: list, elements: str,
     required: true}
@@ -51,15 +47,19 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            **API_ARGUMENTS,
+            "url": {"type": "str", "required": True},
+            "ca_cert": {"type": "path"},
+            "retry_s": {"type": "float", "default": 30.0},
             "keys": {"type": "list", "elements": "str", "required": True, "no_log": True},
         },
         supports_check_mode=True,
     )
     if module.check_mode:
         module.exit_json(changed=True, root_token="")
+    given = module.params
+    api = Api(given["url"], ca_cert=given["ca_cert"], retry_s=given["retry_s"])
     try:
-        token = root_token(api_from(module.params), module.params["keys"])
+        token = root_token(api, given["keys"])
     except (ApiError, OSError, ValueError, http.client.HTTPException) as error:
         module.fail_json(msg=f"no root token was made: {error}")
     module.exit_json(changed=True, root_token=token)

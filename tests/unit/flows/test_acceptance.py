@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -233,7 +232,6 @@ def test_only_processes_with_the_mark_are_killed():
         for mark in ("c0ffee-mark", "other")
     )
     try:
-        time.sleep(0.3)
         kill_all("c0ffee-mark")
         assert marked.wait(5) == -signal.SIGKILL
         assert other.poll() is None

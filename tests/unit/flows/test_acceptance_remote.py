@@ -125,7 +125,6 @@ def test_a_secret_in_a_readable_file_or_a_command_line_is_found(searched, monkey
     (searched / "shut").chmod(0o600)
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", secret])
     try:
-        time.sleep(0.2)
         found = machine.exposed_secrets()
     finally:
         sleeper.kill()
